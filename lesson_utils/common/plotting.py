@@ -1,0 +1,365 @@
+"""Pictures for the pages: one style, a caption and alternative text for each, small.
+
+Every `show_*` returns an object that a notebook displays when it is the last value of
+a cell: an HTML figure, which looks the same in Jupyter, in Colab and in the book. The
+picture inside is WebP on a light paper, in the dark theme too.
+"""
+
+from __future__ import annotations
+
+import base64
+import inspect
+import io
+from collections.abc import Callable, Sequence
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from IPython.display import HTML, Markdown
+    from matplotlib.figure import Figure
+    from PIL import Image
+
+WIDTH = 7.2  # inches: the text's width on a page
+DPI = 150  # sharp on a screen with two dots to the CSS pixel, yet small
+PAPER = "#fbfaf7"
+
+# Okabe and Ito's colours, which stay apart for colour-blind eyes; their yellow is
+# left out, for it is lost on paper.
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#333333")
+
+
+def new_figure(
+    rows: int = 1, columns: int = 1, *, height: float = 3.0, **subplots: object
+) -> tuple[Figure, object]:
+    """A figure in the book's style, as wide as the text.
+
+    Args:
+        rows: rows of axes.
+        columns: columns of axes.
+        height: in inches; the width is 7.2.
+        **subplots: what `Figure.subplots` takes, such as `sharey=True`.
+
+    Returns:
+        The figure and its axes: one, or an array of them, as `plt.subplots` returns.
+    """
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    # A Figure of its own, not pyplot's: no global state, and nothing is shown twice.
+    with mpl.rc_context(_style()):
+        figure = Figure(figsize=(WIDTH, height), layout="constrained")
+        return figure, figure.subplots(rows, columns, **subplots)
+
+
+def show_figure(figure: Figure, *, caption: str, alt: str) -> HTML:
+    """Display a matplotlib figure with its caption.
+
+    Args:
+        figure: from `new_figure`.
+        caption: what to see in it, plain text.
+        alt: what it shows, for a reader who does not see it.
+
+    Returns:
+        An HTML figure.
+
+    Raises:
+        ValueError: the caption or the alternative text is empty.
+    """
+    import matplotlib as mpl
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    with mpl.rc_context(_style()):
+        figure.savefig(buffer, format="png", dpi=DPI)
+    picture = Image.open(buffer).convert("RGB")
+    return _figure_html(_small_webp(picture), picture.size, caption, alt)
+
+
+def show_images(
+    images: Sequence[Tensor],
+    titles: Sequence[str] | None = None,
+    *,
+    columns: int | None = None,
+    caption: str,
+    alt: str,
+) -> HTML:
+    """Display pictures side by side.
+
+    Args:
+        images: each (3, H, W), (1, H, W) or (H, W), in [0, 1] or boolean.
+        titles: one for each picture.
+        columns: how many stand in a row; all of them if left out.
+        caption: what to see, plain text.
+        alt: what they show, for a reader who does not see them.
+
+    Returns:
+        An HTML figure.
+
+    Raises:
+        ValueError: no images, one of another shape or beyond [0, 1] (a picture that
+            is clipped in silence hides a mistake), or titles of another number.
+    """
+    if not len(images) or (titles is not None and len(titles) != len(images)):
+        raise ValueError(
+            f"images must not be empty and titles one for each, got {len(images)} "
+            f"images and {titles if titles is None else len(titles)} titles"
+        )
+    columns = columns or len(images)
+    rows = -(-len(images) // columns)
+    aspect = max(image.shape[-2] / image.shape[-1] for image in images)
+    line = 0.3 if titles is not None else 0.08
+    height = rows * (WIDTH / columns * aspect + line)
+    figure, axes = new_figure(rows, columns, height=height, squeeze=False)
+    for axis in axes.flat:
+        axis.axis("off")
+    for index, (axis, image) in enumerate(zip(axes.flat, images, strict=False)):
+        draw_image(axis, image)
+        if titles is not None:
+            axis.set_title(titles[index])
+    return show_figure(figure, caption=caption, alt=alt)
+
+
+def show_boxes(
+    image: Tensor,
+    boxes: Tensor,
+    labels: Sequence[str] | None = None,
+    *,
+    caption: str,
+    alt: str,
+) -> HTML:
+    """Display a picture with boxes drawn round the pixels they hold.
+
+    Args:
+        image: (3, H, W), (1, H, W) or (H, W), in [0, 1] or boolean.
+        boxes: (N, 4), xyxy in pixels, both ends included.
+        labels: one for each box.
+        caption: what to see, plain text.
+        alt: what it shows, for a reader who does not see it.
+
+    Returns:
+        An HTML figure.
+
+    Raises:
+        ValueError: boxes are not (N, 4), labels are of another number, or the picture
+            is not one (see `show_images`).
+    """
+    from matplotlib.patches import Rectangle
+
+    if boxes.dim() != 2 or boxes.shape[1] != 4:
+        raise ValueError(f"boxes must be (N, 4), got shape {tuple(boxes.shape)}")
+    if labels is not None and len(labels) != len(boxes):
+        raise ValueError(
+            f"labels must be one for each box, got {len(labels)} labels for "
+            f"{len(boxes)} boxes"
+        )
+    height = min(WIDTH * image.shape[-2] / image.shape[-1], 4.5)
+    figure, axis = new_figure(height=height)
+    axis.axis("off")
+    draw_image(axis, image)
+    for index, (x1, y1, x2, y2) in enumerate(boxes.tolist()):
+        colour = COLOURS[index % len(COLOURS)]
+        # Half a pixel out on each side: the box holds its first and its last pixel.
+        corner, size = (x1 - 0.5, y1 - 0.5), (x2 - x1 + 1, y2 - y1 + 1)
+        axis.add_patch(Rectangle(corner, *size, fill=False, edgecolor=colour, lw=2.5))
+        if labels is not None:
+            box = {"facecolor": colour, "edgecolor": "none", "pad": 2}
+            axis.text(x1, y1, labels[index], color="white", fontsize=9, bbox=box)
+    return show_figure(figure, caption=caption, alt=alt)
+
+
+def show_animation(
+    frames: Sequence[Tensor],
+    *,
+    caption: str,
+    alt: str,
+    frames_per_second: float = 8,
+    width: int = 480,
+) -> HTML:
+    """Display a short animation; a reader who asks for less motion sees its last frame.
+
+    Args:
+        frames: each (3, H, W) or (H, W), in [0, 1] or boolean, of one shape.
+        caption: what to see, plain text.
+        alt: what it shows, for a reader who does not see it.
+        frames_per_second: the pace.
+        width: of the animation, in CSS pixels.
+
+    Returns:
+        An HTML figure.
+
+    Raises:
+        ValueError: fewer than two frames, or one that is not a picture.
+    """
+    if len(frames) < 2:
+        raise ValueError(f"frames must be at least two, got {len(frames)}")
+    pictures = [_to_pil(frame) for frame in frames]
+    buffer = io.BytesIO()
+    pictures[0].save(
+        buffer,
+        format="WEBP",
+        save_all=True,
+        append_images=pictures[1:],
+        duration=round(1000 / frames_per_second),
+        loop=0,
+        quality=70,
+        method=4,
+    )
+    height = round(width * pictures[0].height / pictures[0].width)
+    return _figure_html(
+        buffer.getvalue(),
+        (2 * width, 2 * height),
+        caption,
+        alt,
+        still=_small_webp(pictures[-1]),
+    )
+
+
+def show_source(function: Callable | type) -> Markdown:
+    """Display the source of a function or class, highlighted.
+
+    Args:
+        function: anything with Python source, of the package or not.
+
+    Returns:
+        Markdown, which the book and Jupyter render as code in their own theme.
+    """
+    from IPython.display import Markdown
+
+    return Markdown(f"```python\n{inspect.getsource(function)}```")
+
+
+def save_picture(image: Tensor, path: str | Path) -> Path:
+    """Save a picture small, as WebP: without loss where that is the smaller file.
+
+    Args:
+        image: (3, H, W), (1, H, W) or (H, W), in [0, 1] or boolean.
+        path: ends in .webp.
+
+    Returns:
+        The path.
+
+    Raises:
+        ValueError: another ending, or not a picture (see `show_images`).
+    """
+    path = Path(path)
+    if path.suffix != ".webp":
+        raise ValueError(f"path must end in .webp, got {str(path)!r}")
+    path.write_bytes(_small_webp(_to_pil(image)))
+    return path
+
+
+def draw_image(axis: object, image: Tensor) -> None:
+    """Draw a picture on axes, pixel centres at integers, grey as grey.
+
+    Args:
+        axis: matplotlib axes.
+        image: (3, H, W), (1, H, W) or (H, W), in [0, 1] or boolean.
+
+    Raises:
+        ValueError: not a picture (see `show_images`).
+    """
+    pixels = _pixels(image).numpy()
+    # Small pictures show their pixels; large ones are smoothed when they shrink.
+    interpolation = "nearest" if max(pixels.shape[:2]) <= 64 else "antialiased"
+    axis.imshow(pixels, cmap="gray", vmin=0, vmax=1, interpolation=interpolation)
+
+
+def _pixels(image: Tensor) -> Tensor:
+    """(H, W) or (H, W, 3), float32 on the CPU, or a ValueError."""
+    image = image.detach().cpu().float()
+    if image.dim() == 3 and len(image) == 1:
+        image = image[0]
+    if image.dim() != 2 and not (image.dim() == 3 and len(image) == 3):
+        raise ValueError(
+            f"image must be (3, H, W), (1, H, W) or (H, W), got {tuple(image.shape)}"
+        )
+    # Resizing and arithmetic may overshoot by rounding; anything more is a mistake.
+    if not ((image >= -1e-4) & (image <= 1 + 1e-4)).all():
+        low, high = image.min().item(), image.max().item()
+        raise ValueError(f"image must lie in [0, 1], got [{low:g}, {high:g}]")
+    image = image.clamp(0, 1)
+    return image if image.dim() == 2 else image.permute(1, 2, 0)
+
+
+def _to_pil(image: Tensor) -> Image.Image:
+    from PIL import Image
+
+    pixels = _pixels(image).mul(255).round().to(torch.uint8).numpy()
+    return Image.fromarray(pixels).convert("RGB")
+
+
+def _small_webp(picture: Image.Image) -> bytes:
+    """The smaller of the two encodings: drawings without loss, photographs with."""
+    sizes = []
+    for options in ({"lossless": True, "quality": 70}, {"quality": 82}):
+        buffer = io.BytesIO()
+        picture.save(buffer, format="WEBP", method=4, **options)
+        sizes.append(buffer.getvalue())
+    return min(sizes, key=len)
+
+
+def _figure_html(
+    webp: bytes,
+    size: tuple[int, int],
+    caption: str,
+    alt: str,
+    still: bytes | None = None,
+) -> HTML:
+    from IPython.display import HTML
+
+    for name, value in (("caption", caption), ("alt", alt)):
+        if not value.strip():
+            raise ValueError(f"{name} must say something, got {value!r}")
+    # Two dots to the CSS pixel; width and height keep the page from jumping.
+    width, height = round(size[0] * 96 / DPI), round(size[1] * 96 / DPI)
+    if still is not None:
+        width, height = size[0] // 2, size[1] // 2
+    picture = (
+        f'<img src="{_data_uri(webp)}" alt="{escape(alt)}" width="{width}" '
+        f'height="{height}" style="max-width: 100%; height: auto;">'
+    )
+    if still is not None:
+        picture = (
+            '<picture><source media="(prefers-reduced-motion: reduce)" '
+            f'srcset="{_data_uri(still)}">{picture}</picture>'
+        )
+    return HTML(
+        f'<figure class="lc-figure">{picture}'
+        f"<figcaption>{escape(caption)}</figcaption></figure>"
+    )
+
+
+def _data_uri(webp: bytes) -> str:
+    return "data:image/webp;base64," + base64.b64encode(webp).decode("ascii")
+
+
+def _style() -> dict[str, object]:
+    from cycler import cycler
+
+    ink = "#2b2b2b"
+    return {
+        "font.family": "DejaVu Sans",  # ships with matplotlib: the same everywhere
+        "font.size": 9,
+        "axes.titlesize": 9.5,
+        "axes.labelsize": 9,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.edgecolor": ink,
+        "axes.labelcolor": ink,
+        "text.color": ink,
+        "xtick.color": ink,
+        "ytick.color": ink,
+        "axes.facecolor": PAPER,
+        "figure.facecolor": PAPER,
+        "savefig.facecolor": PAPER,
+        "axes.prop_cycle": cycler(color=COLOURS),
+        "axes.grid": False,
+        "grid.color": "#d9d6cd",
+        "legend.frameon": False,
+        "lines.linewidth": 1.8,
+        "image.interpolation": "nearest",
+    }

@@ -1,0 +1,1 @@
+"""Photographs and drawn data sets: small, deterministic, offline."""

@@ -1,0 +1,437 @@
+"""Masks: by hand, against libraries, degenerate cases, gradients, errors."""
+
+import math
+
+import numpy as np
+import pytest
+import skimage.draw
+import skimage.feature
+import skimage.morphology
+import torch
+import torchvision
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.autograd import gradcheck
+
+from lesson_utils import masks
+from lesson_utils.data.photographs import photograph
+
+SEEDS = st.integers(0, 2**31)
+
+
+def random(*shape, seed=0, dtype=torch.float64):
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(*shape, generator=generator, dtype=dtype)
+
+
+def random_mask(*shape, seed=0, share=0.5):
+    generator = torch.Generator().manual_seed(seed)
+    return torch.rand(*shape, generator=generator) < share
+
+
+class TestApplyMask:
+    def test_by_hand(self):
+        image = torch.tensor([[1.0, 2], [3, 4]])
+        mask = torch.tensor([[1, 0], [0, 1]])
+        assert masks.apply_mask(image, mask).tolist() == [[1, 0], [0, 4]]
+
+    def test_one_mask_for_all_channels_is_the_product(self):
+        image, mask = random(3, 5, 7), random_mask(5, 7)
+        assert torch.equal(masks.apply_mask(image, mask), image * mask)
+
+    def test_nothing_leaks_from_behind(self):
+        image = torch.tensor([[math.nan, math.inf], [3, 4]])
+        mask = torch.tensor([[False, False], [True, True]])
+        assert masks.apply_mask(image, mask).tolist() == [[0, 0], [3, 4]]
+
+    def test_keeps_dtype(self):
+        image = torch.full((2, 2), 200, dtype=torch.uint8)
+        kept = masks.apply_mask(image, torch.ones(2, 2, dtype=torch.bool))
+        assert kept.dtype == torch.uint8
+        assert torch.equal(kept, image)
+
+    def test_refuses_accidental_broadcasting(self):
+        with pytest.raises(
+            ValueError, match=r"mask must have the shape of image.*\(4,\)"
+        ):
+            masks.apply_mask(random(4, 4), torch.ones(4))
+
+    def test_refuses_soft_masks_and_nan(self):
+        with pytest.raises(ValueError, match=r"only 0 and 1.*\[0.5, 0.5\]"):
+            masks.apply_mask(random(2, 2), torch.full((2, 2), 0.5))
+        with pytest.raises(ValueError, match="image must not be NaN.*1 NaN of 4"):
+            masks.apply_mask(torch.tensor([[math.nan, 1], [1, 1]]), torch.ones(2, 2))
+
+
+class TestShapes:
+    def test_rectangle_by_hand(self):
+        mask = masks.rectangle_mask(3, 4, (1, 0, 2, 1))
+        assert mask.int().tolist() == [[0, 1, 1, 0], [0, 1, 1, 0], [0, 0, 0, 0]]
+
+    @pytest.mark.parametrize("box", [(0, 0, 0, 0), (2, 1, 5, 3), (-4, -4, 99, 2)])
+    def test_rectangle_matches_skimage(self, box):
+        x1, y1, x2, y2 = box
+        expected = np.zeros((6, 8), bool)
+        rows = skimage.draw.rectangle((y1, x1), end=(y2, x2), shape=(6, 8))
+        expected[tuple(r.astype(int) for r in rows)] = True
+        assert np.array_equal(masks.rectangle_mask(6, 8, box).numpy(), expected)
+
+    def test_rectangle_beside_the_picture_is_empty(self):
+        assert not masks.rectangle_mask(3, 3, (5, 5, 9, 9)).any()
+
+    @pytest.mark.parametrize("radius", [0, 1, 4, 7])
+    def test_disk_matches_skimage_morphology(self, radius):
+        side = 2 * radius + 1
+        expected = skimage.morphology.disk(radius).astype(bool)
+        mask = masks.disk_mask(side, side, (radius, radius), radius)
+        assert np.array_equal(mask.numpy(), expected)
+
+    def test_disk_centre_is_x_then_y(self):
+        expected = np.zeros((9, 20), bool)
+        expected[skimage.draw.disk((3.2, 11.7), 4.1, shape=(9, 20))] = True
+        mask = masks.disk_mask(9, 20, (11.7, 3.2), 4.1)
+        assert np.array_equal(mask.numpy(), expected)
+
+    def test_polygon_by_hand(self):
+        mask = masks.polygon_mask(4, 4, [(0, 0), (3, 0), (0, 3)])
+        expected = [[1, 1, 1, 1], [1, 1, 1, 0], [1, 1, 0, 0], [1, 0, 0, 0]]
+        assert mask.int().tolist() == expected
+
+    @given(seed=SEEDS, corners=st.integers(3, 9))
+    @settings(max_examples=60, deadline=None)
+    def test_polygon_matches_skimage(self, seed, corners):
+        points = np.random.default_rng(seed).uniform(-3, 15, (corners, 2))
+        expected = skimage.draw.polygon2mask((11, 13), points[:, ::-1])
+        mask = masks.polygon_mask(11, 13, points.tolist())
+        assert np.array_equal(mask.numpy(), expected)
+
+    @pytest.mark.parametrize("points", [[(1, 1), (5, 1), (5, 3), (1, 3)]])
+    def test_polygon_of_a_box_is_the_box_whichever_way_round(self, points):
+        box = masks.rectangle_mask(6, 8, (1, 1, 5, 3))
+        assert torch.equal(masks.polygon_mask(6, 8, points), box)
+        assert torch.equal(masks.polygon_mask(6, 8, points[::-1]), box)
+
+    @pytest.mark.parametrize(
+        ("make", "message"),
+        [
+            (lambda: masks.rectangle_mask(3, 3, (2, 0, 1, 1)), "x1 <= x2.*2.0, 0.0"),
+            (lambda: masks.rectangle_mask(3, 3, (0, 0, 1)), r"box must be \(4\)"),
+            (lambda: masks.rectangle_mask(0, 3, (0, 0, 1, 1)), "height.*>= 1, got 0"),
+            (lambda: masks.rectangle_mask(3, 2.5, (0, 0, 1, 1)), "width.*got 2.5"),
+            (lambda: masks.disk_mask(3, 3, (1, math.nan), 1), "centre must be.*finite"),
+            (lambda: masks.disk_mask(3, 3, (1, 1), -1), "radius.*negative, got -1"),
+            (lambda: masks.disk_mask(3, 3, (1, 1), math.nan), "radius.*got nan"),
+            (lambda: masks.polygon_mask(3, 3, [(0, 0), (1, 1)]), "at least 3, got 2"),
+            (
+                lambda: masks.polygon_mask(3, 3, [(0, 0, 1)] * 3),
+                r"points must be \(N, 2\)",
+            ),
+        ],
+    )
+    def test_errors(self, make, message):
+        with pytest.raises(ValueError, match=message):
+            make()
+
+
+class TestMaskedMean:
+    def test_by_hand(self):
+        values = torch.tensor([[1.0, 2], [3, 10]])
+        mask = torch.tensor([[1, 0], [1, 0]])
+        assert masks.masked_mean(values, mask).item() == 2
+        assert masks.masked_mean(values, mask, dim=1).tolist() == [1, 3]
+
+    @pytest.mark.parametrize("dim", [None, 0, -1, (1, 2), (0, 2)])
+    def test_matches_numpy_ma(self, dim):
+        values, mask = random(3, 6, 5), random_mask(3, 6, 5, share=0.6)
+        mask[0] = True  # no mean is without a value
+        expected = np.ma.array(values.numpy(), mask=~mask.numpy()).mean(axis=dim)
+        got = masks.masked_mean(values, mask, dim)
+        np.testing.assert_allclose(got.numpy(), np.ma.filled(expected), rtol=1e-12)
+
+    def test_one_mask_for_three_channels(self):
+        values, mask = random(3, 6, 5), random_mask(6, 5)
+        expected = values[:, mask].mean(dim=1)
+        torch.testing.assert_close(masks.masked_mean(values, mask, (1, 2)), expected)
+        torch.testing.assert_close(masks.masked_mean(values, mask), expected.mean())
+
+    def test_what_is_hidden_may_be_nan(self):
+        values = torch.tensor([math.nan, 4.0])
+        assert masks.masked_mean(values, torch.tensor([False, True])).item() == 4
+
+    def test_gradient(self):
+        values, mask = random(4, 3).requires_grad_(), random_mask(4, 3)
+        assert gradcheck(lambda v: masks.masked_mean(v, mask), values)
+
+    @pytest.mark.parametrize(
+        ("values", "mask", "dim", "message"),
+        [
+            (torch.ones(2, 2), torch.zeros(2, 2), None, "keeps nothing for 1 of 1"),
+            (torch.ones(2, 2), torch.tensor([[1, 1], [0, 0]]), 1, "nothing for 1 of 2"),
+            (torch.ones(4, 4), torch.ones(4), None, r"mask must have.*\(4,\)"),
+            (torch.ones(2, 2), torch.ones(2, 1), None, r"mask must have.*\(2, 1\)"),
+            (torch.tensor([math.nan]), torch.ones(1), None, "values must not be NaN"),
+            (torch.ones(2), torch.tensor([0, 2]), None, r"0 and 1.*\[0, 2\]"),
+            (torch.ones(2).byte(), torch.ones(2), None, "floating point.*uint8"),
+        ],
+    )
+    def test_errors(self, values, mask, dim, message):
+        with pytest.raises(ValueError, match=message):
+            masks.masked_mean(values, mask, dim)
+
+
+class TestComposite:
+    def test_by_hand(self):
+        one, zero = torch.ones(1, 1, 3), torch.zeros(1, 1, 3)
+        alpha = torch.tensor([[0.0, 0.25, 1.0]])
+        assert masks.composite(one, zero, alpha).flatten().tolist() == [0, 0.25, 1]
+
+    def test_matches_pillow(self):
+        from PIL import Image
+
+        front, back = (
+            photograph("chelsea", size=(40, 60)),
+            photograph("coffee", size=(40, 60)),
+        )
+        alpha = torch.linspace(0, 1, 60).expand(40, 60)
+
+        def pil(image):
+            return Image.fromarray(image.mul(255).round().byte().numpy())
+
+        expected = Image.composite(
+            pil(front.permute(1, 2, 0)), pil(back.permute(1, 2, 0)), pil(alpha)
+        )
+        got = masks.composite(front, back, alpha).permute(1, 2, 0)
+        assert np.abs(got.mul(255).numpy() - np.asarray(expected)).max() < 2.0
+
+    def test_boolean_alpha_selects_and_dtype_stays(self):
+        front, back, alpha = random(3, 4, 4), random(3, 4, 4, seed=1), random_mask(4, 4)
+        got = masks.composite(front, back, alpha)
+        assert got.dtype == torch.float64
+        assert torch.equal(got, torch.where(alpha, front, back))
+
+    def test_gradient(self):
+        inputs = [random(2, 2, seed=s).sigmoid().requires_grad_() for s in range(3)]
+        assert gradcheck(masks.composite, inputs)
+
+    @pytest.mark.parametrize(
+        ("back", "alpha", "message"),
+        [
+            (torch.zeros(3, 2), torch.ones(2, 2), r"one shape.*\(2, 2\) and \(3, 2\)"),
+            (torch.zeros(2, 2), torch.ones(2), "alpha must have the shape"),
+            (
+                torch.zeros(2, 2),
+                torch.full((2, 2), 1.5),
+                r"alpha must lie.*\[1.5, 1.5\]",
+            ),
+            (torch.zeros(2, 2), torch.full((2, 2), math.nan), "alpha must lie"),
+        ],
+    )
+    def test_errors(self, back, alpha, message):
+        with pytest.raises(ValueError, match=message):
+            masks.composite(torch.ones(2, 2), back, alpha)
+
+
+class TestMatchTemplate:
+    @pytest.mark.parametrize("channels", [1, 3])
+    def test_matches_skimage(self, channels):
+        image = photograph("astronaut", size=(60, 70))[:channels].double()
+        template = image[:, 20:33, 15:26]
+        expected = skimage.feature.match_template(
+            image.permute(1, 2, 0).numpy(), template.permute(1, 2, 0).numpy()
+        )[..., 0]
+        got = masks.match_template(image, template)
+        np.testing.assert_allclose(got.numpy(), expected, atol=1e-9)
+
+    def test_matches_numpy_corrcoef(self):
+        image, template = random(2, 9, 8), random(2, 3, 4, seed=1)
+        got = masks.match_template(image, template)
+        assert got.shape == (7, 5)
+        for i, j in [(0, 0), (6, 4), (3, 2)]:
+            window = image[:, i : i + 3, j : j + 4]
+            pair = torch.stack([window.flatten(), template.flatten()])
+            assert got[i, j].item() == pytest.approx(np.corrcoef(pair)[0, 1])
+
+    def test_brightness_and_contrast_do_not_matter_and_a_negative_scores_minus_one(
+        self,
+    ):
+        image = random(1, 12, 12)
+        template = image[:, 4:8, 5:10]
+        for changed, score in [(3 * template + 7, 1), (1 - template, -1)]:
+            assert masks.match_template(image, changed)[4, 5].item() == pytest.approx(
+                score
+            )
+
+    def test_far_from_zero_in_single_precision(self):
+        image = photograph("camera", size=64)[:1]
+        template = image[:, 20:30, 30:42]
+        far = masks.match_template(image + 100, template + 100)
+        torch.testing.assert_close(
+            far, masks.match_template(image, template), atol=3e-3, rtol=0
+        )
+
+    def test_flat_windows_score_zero(self):
+        image = torch.zeros(1, 20, 20)
+        image[:, 10:, 10:] = 0.1 * random(1, 10, 10, dtype=torch.float32)
+        scores = masks.match_template(image + 0.3, random(1, 3, 3, dtype=torch.float32))
+        assert (scores[:8, :8] == 0).all()
+        assert scores[10:, 10:].abs().min() > 0
+
+    def test_template_as_large_as_the_picture(self):
+        image = random(3, 5, 6)
+        torch.testing.assert_close(
+            masks.match_template(image, image), torch.ones(1, 1, dtype=torch.float64)
+        )
+
+    @pytest.mark.parametrize(
+        ("image", "template", "message"),
+        [
+            (random(1, 4, 4), random(1, 5, 2), r"\(1, 5, 2\) must not be larger"),
+            (random(3, 4, 4), random(1, 2, 2), "channels.*1 of.*for 3"),
+            (random(1, 4, 4), torch.ones(1, 2, 2).double(), "must vary"),
+            (random(1, 4, 4), torch.ones(1, 2, 2), "dtype.*float32.*float64"),
+            (random(4, 4), random(2, 2), r"image must be \(C, H, W\).*\(4, 4\)"),
+            (random(1, 4, 4) / 0, random(1, 2, 2), "image must be finite"),
+        ],
+    )
+    def test_errors(self, image, template, message):
+        with pytest.raises(ValueError, match=message):
+            masks.match_template(image, template)
+
+
+class TestMorphology:
+    def test_by_hand(self):
+        mask = torch.tensor([[0, 0, 0, 0], [0, 1, 0, 0], [0, 0, 0, 0]])
+        expected = [[1, 1, 1, 0], [1, 1, 1, 0], [1, 1, 1, 0]]
+        assert masks.dilate(mask, 1).int().tolist() == expected
+        assert not masks.erode(mask, 1).any()
+
+    @given(seed=SEEDS, radius=st.integers(0, 4), share=st.sampled_from([0.1, 0.5, 0.9]))
+    @settings(max_examples=40, deadline=None)
+    def test_matches_skimage(self, seed, radius, share):
+        mask = random_mask(9, 12, seed=seed, share=share)
+        square = np.ones((2 * radius + 1,) * 2, bool)
+        grown = skimage.morphology.dilation(mask.numpy(), square, mode="min")
+        shrunk = skimage.morphology.erosion(mask.numpy(), square, mode="max")
+        assert np.array_equal(masks.dilate(mask, radius).numpy(), grown)
+        assert np.array_equal(masks.erode(mask, radius).numpy(), shrunk)
+
+    def test_stacks_and_empty_stacks(self):
+        stack = random_mask(2, 3, 6, 6)
+        each = [[masks.dilate(m, 2) for m in row] for row in stack]
+        assert torch.equal(
+            masks.dilate(stack, 2), torch.stack([torch.stack(r) for r in each])
+        )
+        assert masks.dilate(torch.zeros(0, 4, 4), 1).shape == (0, 4, 4)
+
+    def test_errors(self):
+        with pytest.raises(
+            ValueError, match="radius must be a whole number >= 0, got -1"
+        ):
+            masks.dilate(torch.ones(2, 2), -1)
+        with pytest.raises(ValueError, match="got 1.5"):
+            masks.erode(torch.ones(2, 2), 1.5)
+        with pytest.raises(ValueError, match=r"shape \(3,\)"):
+            masks.dilate(torch.ones(3), 1)
+        with pytest.raises(ValueError, match="0 and 1"):
+            masks.erode(torch.full((2, 2), 3), 1)
+
+
+class TestBoxesAndIou:
+    def test_boxes_by_hand(self):
+        stack = torch.stack(
+            [masks.rectangle_mask(6, 9, box) for box in [(1, 2, 7, 4), (3, 3, 3, 3)]]
+        )
+        assert masks.masks_to_boxes(stack).tolist() == [[1, 2, 7, 4], [3, 3, 3, 3]]
+
+    def test_boxes_match_torchvision(self):
+        stack = random_mask(20, 12, 15, share=0.02)
+        stack = stack[stack.flatten(1).any(1)]
+        expected = torchvision.ops.masks_to_boxes(stack)
+        assert torch.equal(masks.masks_to_boxes(stack), expected)
+
+    def test_no_masks(self):
+        assert masks.masks_to_boxes(torch.zeros(0, 3, 3)).shape == (0, 4)
+        assert masks.mask_iou(torch.zeros(0, 3, 3), torch.ones(2, 3, 3)).shape == (0, 2)
+
+    def test_iou_by_hand(self):
+        left = masks.rectangle_mask(2, 4, (0, 0, 1, 1))[None]
+        middle = masks.rectangle_mask(2, 4, (1, 0, 2, 1))[None]
+        empty = torch.zeros(1, 2, 4)
+        assert masks.mask_iou(left, middle).item() == pytest.approx(2 / 6)
+        assert masks.mask_iou(empty, empty).item() == 0
+
+    def test_iou_matches_a_slow_loop(self):
+        first, second = random_mask(4, 5, 6, share=0.3), random_mask(3, 5, 6, seed=1)
+        got = masks.mask_iou(first, second)
+        for i, a in enumerate(first):
+            for j, b in enumerate(second):
+                expected = (a & b).sum().item() / (a | b).sum().item()
+                assert got[i, j].item() == pytest.approx(expected)
+
+    def test_errors(self):
+        with pytest.raises(ValueError, match=r"each keep a pixel; empty: \[1\]"):
+            masks.masks_to_boxes(torch.stack([torch.ones(2, 2), torch.zeros(2, 2)]))
+        with pytest.raises(ValueError, match=r"masks must be \(N, H, W\).*\(2, 2\)"):
+            masks.masks_to_boxes(torch.ones(2, 2))
+        with pytest.raises(ValueError, match="one height and width"):
+            masks.mask_iou(torch.ones(1, 2, 2), torch.ones(1, 2, 3))
+        with pytest.raises(ValueError, match="masks2.*0 and 1"):
+            masks.mask_iou(torch.ones(1, 2, 2), torch.full((1, 2, 2), 0.5))
+
+
+class TestMaskedSoftmax:
+    def test_by_hand(self):
+        got = masks.masked_softmax(torch.zeros(3), torch.tensor([1, 0, 1]))
+        assert got.tolist() == [0.5, 0, 0.5]
+
+    @pytest.mark.parametrize("dim", [0, 1, -1])
+    def test_matches_softmax_of_what_is_kept(self, dim):
+        logits, mask = random(4, 6), random_mask(4, 6, share=0.7)
+        got = masks.masked_softmax(logits, mask, dim).movedim(dim, -1)
+        rows = zip(logits.movedim(dim, -1), mask.movedim(dim, -1), got, strict=True)
+        for row, keep, result in rows:
+            torch.testing.assert_close(result[keep], row[keep].softmax(0))
+            assert (result[~keep] == 0).all()
+
+    def test_a_row_of_nothing_is_zeros_with_zero_gradient(self):
+        logits = random(2, 3).requires_grad_()
+        mask = torch.tensor([[True, True, False], [False, False, False]])
+        got = masks.masked_softmax(logits, mask)
+        assert got[1].tolist() == [0, 0, 0]
+        (got * 1e30).square().sum().backward()
+        assert logits.grad.isfinite().all()
+        assert logits.grad[1].tolist() == [0, 0, 0]
+
+    def test_large_logits_and_hidden_nan(self):
+        logits = torch.tensor([1e4, 1e4 - 1, math.nan, math.inf])
+        mask = torch.tensor([True, True, False, False])
+        expected = torch.tensor([1.0, 0.0]).softmax(0)
+        torch.testing.assert_close(masks.masked_softmax(logits, mask)[:2], expected)
+
+    @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
+    def test_keeps_dtype(self, dtype):
+        got = masks.masked_softmax(torch.zeros(2, 4, dtype=dtype), torch.eye(2, 4))
+        assert got.dtype == dtype
+        assert torch.equal(got, torch.eye(2, 4, dtype=dtype))
+
+    def test_gradient(self):
+        logits, mask = random(3, 4).requires_grad_(), random_mask(3, 4)
+        mask[0], mask[1, 1:] = (
+            False,
+            False,
+        )  # a row of nothing, and a row of one at most
+        assert gradcheck(lambda x: masks.masked_softmax(x, mask), logits)
+
+    @pytest.mark.parametrize(
+        ("logits", "mask", "message"),
+        [
+            (torch.zeros(4, 4), torch.ones(4), "mask must have the shape of logits"),
+            (torch.zeros(2), torch.tensor([1, 2]), "0 and 1"),
+            (torch.tensor([math.nan, 0]), torch.ones(2), r"NaN or \+inf"),
+            (torch.tensor([math.inf, 0]), torch.ones(2), r"NaN or \+inf"),
+            (torch.zeros(2).long(), torch.ones(2), "floating point"),
+        ],
+    )
+    def test_errors(self, logits, mask, message):
+        with pytest.raises(ValueError, match=message):
+            masks.masked_softmax(logits, mask)
