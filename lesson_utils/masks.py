@@ -226,9 +226,9 @@ def match_template(image: Tensor, template: Tensor) -> Tensor:
     image = (image - image.mean())[None]
     template = (template - template.mean())[None]
     numerator = F.conv2d(image, template)[0, 0]  # the window's mean drops out
-    window = torch.ones_like(template)
-    square_sum = F.conv2d(image.square(), window)[0, 0]  # (H - h + 1, W - w + 1)
-    energy = square_sum - F.conv2d(image, window)[0, 0].square() / window.numel()
+    size = template.shape[2:]
+    square_sum = _window_sums(image.square().sum(1), size)  # (H - h + 1, W - w + 1)
+    energy = square_sum - _window_sums(image.sum(1), size).square() / template.numel()
     # What rounding leaves of a flat window's energy is not contrast.
     flat = energy <= 100 * torch.finfo(image.dtype).eps * square_sum
     score = numerator / (energy.where(~flat, 1) * template.square().sum()).sqrt()
@@ -420,6 +420,13 @@ def _check_not_nan(values: Tensor, name: str) -> None:
 def _check_stack(masks: Tensor, name: str) -> None:
     if masks.dim() != 3:
         raise ValueError(f"{name} must be (N, H, W), got shape {tuple(masks.shape)}")
+
+
+def _window_sums(plane: Tensor, size: tuple[int, int]) -> Tensor:
+    """The sum over every window of a plane (1, H, W): rows first, then columns."""
+    for side in ((size[0], 1), (1, size[1])):
+        plane = F.avg_pool2d(plane, side, stride=1) * (side[0] * side[1])
+    return plane[0]
 
 
 def _check_template(image: Tensor, template: Tensor) -> None:

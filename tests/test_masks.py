@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from torch.autograd import gradcheck
 
 from lesson_utils import masks
+from lesson_utils.checks import grade
+from lesson_utils.checks import masks as masks_checks
 from lesson_utils.data.photographs import photograph
 
 SEEDS = st.integers(0, 2**31)
@@ -435,3 +437,147 @@ class TestMaskedSoftmax:
     def test_errors(self, logits, mask, message):
         with pytest.raises(ValueError, match=message):
             masks.masked_softmax(logits, mask)
+
+
+# The exercises: right answers written in another way than the module's.
+
+
+def masked_mean_by_weights(values, mask, dim=None, keepdim=False):
+    clean = values.masked_fill(~mask, 0.0)
+    weights = torch.ones_like(values) * mask
+    total = weights.sum(dim) if dim is not None else weights.sum()
+    if not total.all():
+        raise ValueError("no value to average")
+    return clean.sum(dim) / total if dim is not None else clean.sum() / total
+
+
+def composite_by_lerp(foreground, background, alpha):
+    if alpha.dtype == torch.bool:
+        return background.where(~alpha, foreground)
+    if alpha.min() < 0 or alpha.max() > 1:
+        raise ValueError("alpha")
+    return background + alpha.to(foreground) * (foreground - background)
+
+
+def masked_softmax_by_log(logits, mask, dim=-1):
+    infinity = torch.full_like(logits, -math.inf)
+    safe = torch.where(mask, logits, infinity)
+    empty = ~mask.any(dim, keepdim=True)
+    safe = torch.where(empty, torch.zeros_like(logits), safe)
+    return torch.where(mask, safe.log_softmax(dim).exp(), torch.zeros_like(logits))
+
+
+def match_template_by_unfold(image, template):
+    height, width = template.shape[1:]
+    rows, columns = image.shape[1] - height + 1, image.shape[2] - width + 1
+    if rows < 1 or columns < 1:
+        raise ValueError("too large")
+    windows = torch.nn.functional.unfold(image[None], (height, width))[0].T
+    windows = windows - windows.mean(dim=1, keepdim=True)
+    flat = (template - template.mean()).reshape(-1)
+    norms = windows.norm(dim=1) * flat.norm()
+    scores = torch.where(norms > 1e-6, windows @ flat / norms.clamp(min=1e-6), 0)
+    return scores.reshape(rows, columns)
+
+
+RIGHT = {
+    "masked_mean": masked_mean_by_weights,
+    "composite": composite_by_lerp,
+    "masked_softmax": masked_softmax_by_log,
+    "match_template": match_template_by_unfold,
+}
+
+# Wrong answers as readers write them, each with words of the hint that it earns.
+WRONG = {
+    "masked_mean": [
+        (lambda v, m, dim=None: (v * m).mean(dim), "number of all values"),
+        (lambda v, m, dim=None: (v * m).sum() / m.sum(), "everything"),
+        (lambda v, m, dim=None: v[m.expand_as(v)].mean(), "whatever `dim`"),
+        (lambda v, m, dim=None: v.mean(dim), "mask is not used"),
+        (
+            lambda v, m, dim=None: (
+                v.nan_to_num(0, 0).mul(m).sum(dim) / (m + torch.zeros_like(v)).sum(dim)
+            ),
+            "0/0 is NaN",
+        ),
+    ],
+    "composite": [
+        (lambda f, b, a: b.lerp(f, 1 - a.to(f)), "changed places"),
+        (lambda f, b, a: f * a + b, "shines through"),
+        (lambda f, b, a: f + b - b * a, "not multiplied by alpha"),
+        (lambda f, b, a: f.where(a >= 0.5, b), "hard"),
+        (lambda f, b, a: a.to(f) * f + (1 - a.to(f)) * b, "unnoticed"),
+        (lambda f, b, a: b.lerp(f, a.to(f).clip(0, 1)), "do not clamp"),
+    ],
+    "masked_softmax": [
+        (lambda z, m, dim=-1: (z * m).softmax(dim), "ordinary logit"),
+        (lambda z, m, dim=-1: z.softmax(dim).where(m, 0), "denominator"),
+        (lambda z, m, dim=-1: z.where(m, -6e4).softmax(dim), "uniform"),
+        (lambda z, m, dim=-1: z.where(m, -math.inf).softmax(dim), "must be zeros"),
+        (lambda z, m, dim=-1: z.where(~m, -math.inf).softmax(dim), "wrong way round"),
+        (
+            lambda z, m, dim=-1: (
+                z.where(m, -math.inf).exp()
+                / z.where(m, -math.inf).exp().sum(dim, keepdim=True)
+            ),
+            "overflows",
+        ),
+    ],
+    "match_template": [
+        (lambda i, t: torch.conv2d(i[None], t[None])[0, 0], "likes what is bright"),
+        (
+            lambda i, t: match_template_by_unfold(i, t.flip(-1, -2)),
+            "180 degrees",
+        ),
+        (
+            lambda i, t: (
+                torch.nn.functional.unfold(i[None], t.shape[1:])[0].T
+                @ (t - t.mean()).flatten()
+                / t.numel()
+            ).reshape(i.shape[1] - t.shape[1] + 1, -1),
+            "covariance",
+        ),
+        (
+            lambda i, t: torch.nn.functional.cosine_similarity(
+                torch.nn.functional.unfold(i[None], t.shape[1:])[0].T, t.reshape(1, -1)
+            ).reshape(i.shape[1] - t.shape[1] + 1, -1),
+            "brightness counts",
+        ),
+        (
+            lambda i, t: torch.from_numpy(
+                skimage.feature.match_template(i.numpy(), t.numpy(), pad_input=True)
+            )[0],
+            "wholly inside",
+        ),
+    ],
+}
+
+
+def test_every_exercise_is_tried():
+    assert {e.name for e in masks_checks.EXERCISES} == set(RIGHT) == set(WRONG)
+
+
+@pytest.mark.parametrize("exercise", masks_checks.EXERCISES, ids=lambda e: e.name)
+def test_right_answers_pass(exercise):
+    for answer in (exercise.solution, RIGHT[exercise.name]):
+        outcome = grade(exercise.name, answer)
+        assert outcome.passed, outcome.failures
+
+
+@pytest.mark.parametrize(
+    ("name", "answer", "words"),
+    [(name, answer, words) for name in WRONG for answer, words in WRONG[name]],
+)
+def test_wrong_answers_get_the_fitting_hint(name, answer, words):
+    outcome = grade(name, answer)
+    assert outcome.attempted
+    assert not outcome.passed
+    assert words in outcome.failures[0].hint
+
+
+@pytest.mark.parametrize("exercise", masks_checks.EXERCISES, ids=lambda e: e.name)
+def test_each_known_mistake_earns_its_own_hint(exercise):
+    for mistake in exercise.mistakes:
+        outcome = grade(exercise.name, mistake.answer)
+        assert not outcome.passed
+        assert outcome.failures[0].hint == mistake.hint

@@ -97,16 +97,7 @@ def execute(root: Path, notebook: Path) -> Run:
     target.unlink(missing_ok=True)
     book = nbformat.read(notebook, as_version=4)
     start = time.perf_counter()
-    with tempfile.TemporaryDirectory() as settings:
-        # The numbers on a page may depend neither on how many notebooks run beside
-        # it nor on the startup files of whoever builds the book.
-        os.environ |= {
-            "OMP_NUM_THREADS": "1",
-            "IPYTHONDIR": settings,
-            "MPLBACKEND": "agg",
-            "JUPYTER_PREFER_ENV_PATH": "1",
-        }
-        error = _run_cells(book, notebook.parent)
+    error = run_cells(book, notebook.parent)
     seconds = time.perf_counter() - start
     peak = _peak_mib()
     if error is None:
@@ -122,8 +113,16 @@ def execute(root: Path, notebook: Path) -> Run:
     return Run(notebook, seconds, peak, error)
 
 
-def _run_cells(book: nbformat.NotebookNode, folder: Path) -> str | None:
-    """Run all cells; the number, first line and traceback of the one that failed."""
+def run_cells(book: nbformat.NotebookNode, folder: Path) -> str | None:
+    """Run all cells of a notebook in place, in a fresh kernel.
+
+    Args:
+        book: the notebook; its outputs are replaced.
+        folder: where the kernel runs.
+
+    Returns:
+        The number, first line and traceback of the cell that failed; None if none did.
+    """
     started: list[int] = []
     client = NotebookClient(
         book,
@@ -132,8 +131,17 @@ def _run_cells(book: nbformat.NotebookNode, folder: Path) -> str | None:
         resources={"metadata": {"path": str(folder)}},
         on_cell_start=lambda cell, cell_index: started.append(cell_index),
     )
+    client.extra_arguments = ["--IPKernelApp.log_level=ERROR"]
     try:
-        client.execute()
+        with tempfile.TemporaryDirectory() as settings:
+            # The numbers on a page may depend neither on how many notebooks run
+            # beside it nor on the startup files of whoever builds the book.
+            alone = {
+                "OMP_NUM_THREADS": "1",
+                "MPLBACKEND": "agg",
+                "IPYTHONDIR": settings,
+            }
+            client.execute(env=os.environ | alone)
     except CellExecutionError as error:
         message = error.traceback
     except CellTimeoutError:

@@ -9,6 +9,7 @@ new is worse than none.
 """
 
 import hashlib
+import re
 import shutil
 import subprocess
 import sys
@@ -46,9 +47,10 @@ def build(root: Path) -> bool:
     command += [str(source), "--path-output", str(site), "--all"]
     command += ["-W", "-n", "--keep-going"]
     run = subprocess.run(command, capture_output=True, text=True, cwd=root)
-    (out / "pages.log").write_text(run.stdout + run.stderr, encoding="utf-8")
+    log = re.sub(r"\x1b\[[0-9;]*m", "", run.stdout + run.stderr)
+    (out / "pages.log").write_text(log, encoding="utf-8")
     if run.returncode:
-        print(_faults(run.stderr) or run.stdout + run.stderr, file=sys.stderr)
+        print(_faults(log) or log, file=sys.stderr)
         sys.exit(f"The pages were not built; the whole log is {out / 'pages.log'}")
     (site / "_build" / "html").rename(html)
     shutil.rmtree(site)
@@ -83,9 +85,10 @@ def _digest(source: Path, pins: Path) -> str:
 
 
 def _faults(log: str) -> str:
-    """The lines of a build's log that say what is wrong."""
+    """The lines of a build's log that say what is wrong, each once."""
     marks = ("WARNING", "ERROR", "CRITICAL", "Exception", "Error")
-    return "\n".join(line for line in log.splitlines() if any(m in line for m in marks))
+    faults = (line for line in log.splitlines() if any(m in line for m in marks))
+    return "\n".join(dict.fromkeys(faults))
 
 
 if __name__ == "__main__":

@@ -54,8 +54,8 @@ def photograph(name: str, *, size: int | tuple[int, int] | None = None) -> Tenso
 
 def _fit(image: Tensor, size: int | tuple[int, int]) -> Tensor:
     """Resize (3, H, W) as `photograph` says, smoothing before it shrinks."""
-    numbers = (size,) if isinstance(size, int) else tuple(size)
-    if len(numbers) > 2 or not all(isinstance(n, int) and n > 0 for n in numbers):
+    numbers = size if isinstance(size, tuple) and len(size) == 2 else (size,)
+    if not all(isinstance(n, int) and n > 0 for n in numbers):
         raise ValueError(f"size must be a whole number >= 1 or two, got {size!r}")
     height, width = image.shape[1:]
     if isinstance(size, int):

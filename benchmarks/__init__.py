@@ -1,0 +1,1 @@
+"""Our functions beside their peers: ratios in one run, never a timed test."""

@@ -1,0 +1,167 @@
+"""The doctor: what is installed, what is found, and what to do about what is wrong.
+
+python -m lesson_utils
+"""
+
+import importlib.metadata
+import os
+import platform
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+OLDEST_PYTHON = (3, 11)
+PINNED = ("torch", "torchvision", "d2l")
+OLDEST = {"torch": "2.11", "torchvision": "0.26"}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the report.
+
+    Args:
+        what: what was looked at.
+        value: what was found.
+        advice: what to do about it; empty if all is well.
+        serious: whether chapters will fail because of it.
+    """
+
+    what: str
+    value: str
+    advice: str = ""
+    serious: bool = False
+
+
+def examine(root: Path = ROOT) -> list[Finding]:
+    """Look at Python, the packages, the device, the caches and the weights.
+
+    Args:
+        root: the repository, whose requirements.txt holds the pins; without that file
+            the versions are held against what the modules need at least.
+
+    Returns:
+        The findings, in the order in which they are printed.
+    """
+    pins = _pins(root / "requirements.txt")
+    return [
+        _python(),
+        *(_package(name, pins.get(name)) for name in PINNED),
+        *_device(),
+        *_caches(root),
+        *_weights(),
+    ]
+
+
+def _python() -> Finding:
+    version = platform.python_version()
+    if sys.version_info < OLDEST_PYTHON:
+        wanted = ".".join(map(str, OLDEST_PYTHON))
+        advice = f"install Python {wanted} or newer, then run `make book`"
+        return Finding("Python", version, advice, serious=True)
+    return Finding("Python", version)
+
+
+def _pins(requirements: Path) -> dict[str, str]:
+    if not requirements.exists():
+        return {}
+    lines = requirements.read_text(encoding="utf-8")
+    return dict(re.findall(r"^([\w.-]+)==([\w.+]+)", lines, flags=re.MULTILINE))
+
+
+def _package(name: str, pin: str | None) -> Finding:
+    try:
+        version = importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        # d2l is a reference for pages and tests; no module needs it.
+        advice = "install it: `make book`, or `pip install -r requirements.txt`"
+        return Finding(name, "not installed", advice, serious=name in OLDEST)
+    public = version.partition("+")[0]  # 2.14.1+cu130 is 2.14.1
+    if name in OLDEST and _numbers(public) < _numbers(OLDEST[name]):
+        advice = f"the modules need at least {OLDEST[name]}: `make book`"
+        return Finding(name, version, advice, serious=True)
+    if pin and public != pin:
+        advice = f"the book was tested with {pin}: `make book` installs it in .venv"
+        return Finding(name, version, advice)
+    return Finding(name, version)
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(n) for n in re.findall(r"\d+", version)[:2])
+
+
+def _device() -> Iterator[Finding]:
+    try:
+        import torch
+        import torchvision
+
+        from lesson_utils.common.compute import pick_device
+
+        torchvision.ops.nms(torch.zeros(0, 4), torch.zeros(0), 0.5)
+        device = pick_device()
+    except ModuleNotFoundError as error:
+        yield Finding("device", f"not looked at: {error.name} is not installed")
+    except ValueError as error:  # LESSON_UTILS_DEVICE names something else
+        yield Finding("device", "none", f"{error}; or unset it", serious=True)
+    except Exception as error:  # a broken pair fails in many ways
+        advice = "torch and torchvision are no pair: install both anew with `make book`"
+        yield Finding(
+            "device", f"{type(error).__name__}: {error}", advice, serious=True
+        )
+    else:
+        name = torch.cuda.get_device_name(device) if device.type == "cuda" else ""
+        threads = f"{torch.get_num_threads()} threads" if device.type == "cpu" else ""
+        yield Finding("device", " ".join(filter(None, [str(device), name, threads])))
+
+
+def _caches(root: Path) -> Iterator[Finding]:
+    for what, path in {"data cache": _data(), "built book": root / "_build"}.items():
+        if path is None:
+            yield Finding(what, "not looked at: platformdirs is not installed")
+            continue
+        if not path.exists():
+            yield Finding(what, f"{path} (empty)")
+        elif not os.access(path, os.W_OK):
+            advice = "make it writable, or set LESSON_UTILS_DATA to another folder"
+            yield Finding(what, f"{path} (not writable)", advice)
+        else:
+            yield Finding(what, f"{path} ({_size(path)})")
+
+
+def _data() -> Path | None:
+    """Where real data sets are kept, or would be; None if that cannot be told."""
+    if os.environ.get("LESSON_UTILS_DATA"):
+        return Path(os.environ["LESSON_UTILS_DATA"])
+    try:
+        import platformdirs
+    except ModuleNotFoundError:
+        return None
+    return platformdirs.user_cache_path("lesson_utils")
+
+
+def _size(path: Path) -> str:
+    total = sum(p.stat().st_size for p in path.rglob("*") if p.is_file())
+    return f"{total / 2**20:.1f} MiB"
+
+
+def _weights() -> Iterator[Finding]:
+    folder = Path(__file__).resolve().parent / "weights"
+    found = sorted(p.name for p in folder.glob("*.safetensors"))
+    yield Finding("weights", ", ".join(found) or "none bundled yet, none needed")
+
+
+def main() -> None:
+    """Print the report; exit 1 if something serious is wrong."""
+    findings = examine()
+    for finding in findings:
+        mark = "!!" if finding.serious else "! " if finding.advice else "ok"
+        print(f"{mark}  {finding.what:12s} {finding.value}")
+        if finding.advice:
+            print(f"{'':17s}-> {finding.advice}")
+    sys.exit(any(finding.serious for finding in findings))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,99 @@
+"""The doctor's report, on this machine and on ones that lack something."""
+
+import importlib.metadata
+import subprocess
+import sys
+
+import pytest
+
+from lesson_utils import __main__ as doctor
+
+
+def finding(findings, what):
+    return next(f for f in findings if f.what == what)
+
+
+def test_this_machine_is_well():
+    run = subprocess.run(
+        [sys.executable, "-m", "lesson_utils"], capture_output=True, text=True
+    )
+    assert run.returncode == 0, run.stdout
+    for what in (
+        "Python",
+        "torch",
+        "torchvision",
+        "d2l",
+        "device",
+        "data cache",
+        "weights",
+    ):
+        assert f"ok  {what} " in run.stdout
+
+
+def test_a_version_that_is_not_the_pin(tmp_path):
+    (tmp_path / "requirements.txt").write_text("torch==9.9.9  # a comment\n")
+    torch = finding(doctor.examine(tmp_path), "torch")
+    assert "tested with 9.9.9" in torch.advice
+    assert not torch.serious
+
+
+def test_a_local_build_of_the_pinned_version_is_the_pin(tmp_path, monkeypatch):
+    (tmp_path / "requirements.txt").write_text("torch==2.14.1\n")
+    monkeypatch.setattr(importlib.metadata, "version", lambda name: "2.14.1+cu130")
+    assert finding(doctor.examine(tmp_path), "torch").advice == ""
+
+
+@pytest.mark.parametrize(("version", "serious"), [("2.10.0", True), ("2.11.0", False)])
+def test_what_is_too_old(tmp_path, monkeypatch, version, serious):
+    monkeypatch.setattr(importlib.metadata, "version", lambda name: version)
+    assert finding(doctor.examine(tmp_path), "torch").serious is serious
+
+
+def test_what_is_missing(tmp_path, monkeypatch):
+    def missing(name):
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(importlib.metadata, "version", missing)
+    findings = doctor.examine(tmp_path)
+    assert finding(findings, "torch").serious
+    assert finding(findings, "d2l").advice.startswith("install it")
+    assert not finding(findings, "d2l").serious
+
+
+def test_an_old_python(monkeypatch):
+    monkeypatch.setattr(sys, "version_info", (3, 9, 0))
+    assert finding(doctor.examine(), "Python").serious
+
+
+def test_a_device_that_is_not_there(monkeypatch):
+    monkeypatch.setenv("LESSON_UTILS_DEVICE", "abacus")
+    device = finding(doctor.examine(), "device")
+    assert device.serious
+    assert "'abacus'" in device.advice
+
+
+def test_a_torchvision_that_does_not_fit_torch(monkeypatch):
+    import torchvision
+
+    def broken(*_):
+        raise RuntimeError("operator torchvision::nms does not exist")
+
+    monkeypatch.setattr(torchvision.ops, "nms", broken)
+    device = finding(doctor.examine(), "device")
+    assert device.serious
+    assert "no pair" in device.advice
+
+
+def test_the_caches_and_their_size(tmp_path, monkeypatch):
+    monkeypatch.setenv("LESSON_UTILS_DATA", str(tmp_path))
+    (tmp_path / "file").write_bytes(b"0" * 3 * 2**20)
+    assert finding(doctor.examine(), "data cache").value == f"{tmp_path} (3.0 MiB)"
+
+
+def test_exit_status(monkeypatch, capsys):
+    bad = doctor.Finding("torch", "not installed", "install it", serious=True)
+    monkeypatch.setattr(doctor, "examine", lambda: [bad])
+    with pytest.raises(SystemExit) as stop:
+        doctor.main()
+    assert stop.value.code == 1
+    assert "-> install it" in capsys.readouterr().out

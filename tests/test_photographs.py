@@ -1,0 +1,71 @@
+"""Photographs: shapes, ranges, sizes, offline, and the page that credits them."""
+
+import re
+import socket
+from pathlib import Path
+
+import pytest
+import torch
+
+from lesson_utils.data.photographs import NAMES, photograph
+
+DATASETS = Path(__file__).parent.parent / "book" / "datasets.md"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_is_a_picture_without_a_network(name, monkeypatch):
+    def refuse(*_):
+        raise AssertionError("a photograph asked for the network")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    image = photograph(name)
+    assert image.dtype == torch.float32
+    assert image.dim() == 3
+    assert len(image) == 3
+    assert 0 <= image.min() < image.max() <= 1
+
+
+def test_the_pixels_are_scikit_images():
+    import skimage.data
+
+    expected = torch.from_numpy(skimage.data.astronaut()[30, 40]) / 255
+    torch.testing.assert_close(photograph("astronaut")[:, 30, 40], expected.float())
+
+
+@pytest.mark.parametrize(
+    ("size", "shape"), [(100, (100, 150)), ((64, 64), (64, 64)), ((10, 90), (10, 90))]
+)
+def test_sizes(size, shape):
+    image = photograph("coffee", size=size)
+    assert image.shape == (3, *shape)
+    assert image.is_contiguous()
+    assert 0 <= image.min() <= image.max() <= 1
+
+
+def test_a_cut_keeps_the_middle_and_the_aspect():
+    whole = photograph("coffee", size=100)  # (3, 100, 150)
+    torch.testing.assert_close(
+        photograph("coffee", size=(100, 100)), whole[:, :, 25:125]
+    )
+
+
+def test_shrinking_keeps_the_mean():
+    small, large = photograph("grass", size=32), photograph("grass")
+    assert small.mean().item() == pytest.approx(large.mean().item(), abs=0.005)
+
+
+@pytest.mark.parametrize("size", [0, -3, 2.5, (3, 0), (1, 2, 3), "big"])
+def test_sizes_that_are_none(size):
+    with pytest.raises(ValueError, match="size must be a whole number >= 1 or two"):
+        photograph("coffee", size=size)
+
+
+def test_a_name_that_is_not_shipped():
+    with pytest.raises(ValueError, match=r"name must be one of astronaut.*'eagle'"):
+        photograph("eagle")
+
+
+def test_each_is_credited_with_its_size():
+    rows = re.findall(r"^\| `(\w+)` \| (\d+) × (\d+) \|", DATASETS.read_text(), re.M)
+    listed = {name: (int(height), int(width)) for name, width, height in rows}
+    assert listed == {name: tuple(photograph(name).shape[1:]) for name in NAMES}

@@ -1,0 +1,107 @@
+"""Pictures: captions, alternative text, small files, and what is refused."""
+
+import base64
+import io
+import re
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from lesson_utils.common import plotting
+from lesson_utils.data.photographs import photograph
+
+CAT = photograph("chelsea", size=(40, 60))
+WORDS = {"caption": "A <cat>", "alt": 'A "cat"'}
+
+
+def picture_in(html):
+    encoded = re.search(r'<img src="data:image/webp;base64,([^"]+)"', html.data)
+    return Image.open(io.BytesIO(base64.b64decode(encoded[1])))
+
+
+def test_a_figure_has_its_words_escaped_and_its_size():
+    html = plotting.show_images([CAT, CAT[:1], CAT[0] > 0.5], ["a", "b", "c"], **WORDS)
+    assert 'alt="A &quot;cat&quot;"' in html.data
+    assert "<figcaption>A &lt;cat&gt;</figcaption>" in html.data
+    width, height = map(
+        int, re.search(r'width="(\d+)" height="(\d+)"', html.data).groups()
+    )
+    picture = picture_in(html)
+    assert picture.format == "WEBP"
+    assert picture.width / picture.height == pytest.approx(width / height, rel=0.01)
+
+
+def test_the_picture_shows_the_image():
+    red = torch.zeros(3, 20, 20)
+    red[0] = 1
+    picture = picture_in(plotting.show_images([red], **WORDS)).convert("RGB")
+    r, g, b = picture.getpixel((picture.width // 2, picture.height // 2))
+    assert r > 240
+    assert max(g, b) < 15
+
+
+def test_boxes_are_drawn_round_the_pixels_they_hold():
+    image, boxes = torch.ones(3, 20, 20), torch.tensor([[5.0, 5, 14, 14]])
+    picture = picture_in(plotting.show_boxes(image, boxes, ["x"], **WORDS)).convert(
+        "RGB"
+    )
+
+    def at(x, y):  # of the 20 x 20 image, which fills the height of the figure
+        scale = picture.height / 20
+        left = (picture.width - 20 * scale) / 2
+        return picture.getpixel((round(left + x * scale), round(y * scale)))
+
+    assert min(at(10, 10)) > 240
+    assert min(at(2, 2)) > 240
+    assert min(min(at(x / 10, 10)) for x in range(40, 62)) < 120  # the left edge
+
+
+def test_an_animation_holds_its_frames_and_a_still():
+    frames = [torch.full((3, 8, 12), level / 4) for level in range(5)]
+    html = plotting.show_animation(frames, **WORDS)
+    assert picture_in(html).n_frames == 5
+    assert 'media="(prefers-reduced-motion: reduce)"' in html.data
+
+
+def test_source_is_a_fenced_block():
+    markdown = plotting.show_source(plotting.save_picture).data
+    assert markdown.startswith("```python\ndef save_picture(")
+    assert markdown.endswith("```")
+
+
+def test_a_saved_picture_reads_back(tmp_path):
+    path = plotting.save_picture(CAT, tmp_path / "cat.webp")
+    back = torch.from_numpy(np.array(Image.open(path))) / 255
+    assert (back.permute(2, 0, 1) - CAT).abs().mean() < 0.03
+    assert path.stat().st_size < 40 * 60
+
+
+def test_drawings_are_kept_without_loss(tmp_path):
+    checks = (torch.arange(32)[:, None] + torch.arange(32)) % 2
+    path = plotting.save_picture(checks.float(), tmp_path / "checks.webp")
+    assert np.unique(np.array(Image.open(path))).tolist() == [0, 255]
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: plotting.show_images([], **WORDS), "images must not be empty"),
+        (lambda: plotting.show_images([CAT], ["a", "b"], **WORDS), "2 titles"),
+        (lambda: plotting.show_images([CAT * 2], **WORDS), r"must lie in \[0, 1\]"),
+        (lambda: plotting.show_images([CAT[:2]], **WORDS), r"got \(2, 40, 60\)"),
+        (lambda: plotting.show_images([CAT], caption=" ", alt="a"), "caption must say"),
+        (lambda: plotting.show_images([CAT], caption="a", alt=""), "alt must say"),
+        (lambda: plotting.show_boxes(CAT, torch.ones(4), **WORDS), r"boxes.*\(4,\)"),
+        (
+            lambda: plotting.show_boxes(CAT, torch.ones(1, 4), ["a", "b"], **WORDS),
+            "2 labels for 1 boxes",
+        ),
+        (lambda: plotting.show_animation([CAT], **WORDS), "at least two, got 1"),
+        (lambda: plotting.save_picture(CAT, "cat.png"), "end in .webp"),
+    ],
+)
+def test_what_is_refused(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
