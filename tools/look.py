@@ -127,7 +127,11 @@ def take(html: Path, pages: list[str], out: Path) -> dict[tuple[str, str], Path]
         browser = launch(playwright)
         for view in VIEWS:
             viewport = {"width": view.width, "height": 900}
-            context = browser.new_context(viewport=viewport, color_scheme=view.scheme)
+            context = browser.new_context(
+                viewport=viewport,
+                color_scheme=view.scheme,
+                reduced_motion="reduce",  # nothing is caught on its way
+            )
             tab = context.new_page()
             for page in pages:
                 tab.goto(f"{site}{page}.html")

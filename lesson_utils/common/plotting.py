@@ -21,6 +21,7 @@ from torch import Tensor
 if TYPE_CHECKING:
     from IPython.display import HTML, Markdown
     from matplotlib.figure import Figure
+    from matplotlib.transforms import Bbox
     from PIL import Image
 
 WIDTH = 7.2  # inches: the text's width on a page
@@ -74,7 +75,7 @@ def show_figure(figure: Figure, *, caption: str, alt: str) -> HTML:
 
     buffer = io.BytesIO()
     with mpl.rc_context(_style()):
-        figure.savefig(buffer, format="png", dpi=DPI)
+        figure.savefig(buffer, format="png", dpi=DPI, bbox_inches=_whole_width(figure))
     picture = Image.open(buffer).convert("RGB")
     return _figure_html(_small_webp(picture), picture.size, caption, alt)
 
@@ -160,8 +161,9 @@ def show_boxes(
     figure, axis = new_figure(height=height)
     axis.axis("off")
     draw_image(axis, image)
+    bright = COLOURS[:-1]  # the dark one is lost on a dark picture
     for index, (x1, y1, x2, y2) in enumerate(boxes.tolist()):
-        colour = COLOURS[index % len(COLOURS)]
+        colour = bright[index % len(bright)]
         # Half a pixel out on each side: the box holds its first and its last pixel.
         corner, size = (x1 - 0.5, y1 - 0.5), (x2 - x1 + 1, y2 - y1 + 1)
         axis.add_patch(Rectangle(corner, *size, fill=False, edgecolor=colour, lw=2.5))
@@ -266,6 +268,15 @@ def draw_image(axis: object, image: Tensor) -> None:
     # Small pictures show their pixels; large ones are smoothed when they shrink.
     interpolation = "nearest" if max(pixels.shape[:2]) <= 64 else "antialiased"
     axis.imshow(pixels, cmap="gray", vmin=0, vmax=1, interpolation=interpolation)
+
+
+def _whole_width(figure: Figure) -> Bbox:
+    """The part of a figure that is kept, in inches: all columns, no empty rows."""
+    from matplotlib.transforms import Bbox
+
+    figure.draw_without_rendering()  # lays out what the bounds are taken of
+    drawn, margin = figure.get_tightbbox(), 0.06
+    return Bbox.from_extents(0, drawn.y0 - margin, WIDTH, drawn.y1 + margin)
 
 
 def _pixels(image: Tensor) -> Tensor:

@@ -1,0 +1,152 @@
+"""Feedback on the page: as a card where there is a notebook, as text elsewhere."""
+
+import re
+import sys
+from html import escape
+from typing import Any
+
+from lesson_utils.checks._outcome import Failure, Outcome
+
+MIME = "application/vnd.look-closer.check+json"
+
+# Without the book's stylesheet too a card must be legible, light and dark: text keeps
+# the page's colour, and the bar's colours stand 3:1 against white and near-black.
+_BARS = {"right": "#2f855a", "wrong": "#d04848", "todo": "#5a7fb0"}
+_CARD = (
+    "border:1px solid currentColor;border-left:0.4em solid {};border-radius:4px;"
+    "padding:0.5em 1em;margin:0.5em 0"
+)
+_DD = "margin:0 0 0.4em 1em"
+_PRE = (
+    "margin:0;padding:0;border:0;background:none;color:inherit;white-space:pre-wrap;"
+    "overflow-wrap:anywhere"
+)
+
+
+def show(*, text: str, **formats: Any) -> None:
+    """Display something in the notebook, or print its text where there is none.
+
+    Args:
+        text: the plain form.
+        **formats: other forms by short name: html, markdown, json (ours).
+    """
+    if not _in_notebook():
+        print(text)
+        return
+    from IPython.display import display
+
+    mimes = {"html": "text/html", "markdown": "text/markdown", "json": MIME}
+    bundle = {mimes[name]: form for name, form in formats.items()}
+    display({"text/plain": text, **bundle}, raw=True)
+
+
+def outcome_json(outcome: Outcome) -> dict[str, Any]:
+    """What a program needs to know of an outcome.
+
+    Args:
+        outcome: the outcome.
+
+    Returns:
+        The exercise's name and state; if wrong, the first failing case and its hint.
+    """
+    first = outcome.failures[0] if outcome.failures else None
+    return {
+        "name": outcome.name,
+        "state": outcome.state,
+        "case": first.case if first else None,
+        "hint": first.hint if first else None,
+    }
+
+
+def outcome_text(outcome: Outcome) -> str:
+    """An outcome as plain text.
+
+    Args:
+        outcome: the outcome.
+
+    Returns:
+        Some lines.
+    """
+    lines = [f"{_headline(outcome)} {_summary(outcome)}"]
+    for title, text in _facts(outcome):
+        # Values stand below each other, to be compared at a glance.
+        lines.append(f"  {title + ':':<10}" + text.replace("\n", "\n" + " " * 12))
+    return "\n".join([*lines, *outcome.notes])
+
+
+def outcome_html(outcome: Outcome) -> str:
+    """An outcome as a card.
+
+    Args:
+        outcome: the outcome.
+
+    Returns:
+        HTML in which everything that came from the reader is escaped.
+    """
+    state = "todo" if outcome.state == "not attempted" else outcome.state
+    parts = [f"<p><strong>{_headline(outcome)}</strong> {_rich(_summary(outcome))}</p>"]
+    if outcome.failures:
+        rows = (
+            f'<dt>{title}</dt><dd style="{_DD}">{_value(title, text)}</dd>'
+            for title, text in _facts(outcome)
+        )
+        parts.append(f"<dl>{''.join(rows)}</dl>")
+    parts += [f'<p class="lc-check-note">{_rich(note)}</p>' for note in outcome.notes]
+    style = _CARD.format(_BARS[state])
+    opening = f'<div class="lc-check lc-check-{state}" role="status" style="{style}">'
+    return f"{opening}{''.join(parts)}</div>"
+
+
+def _headline(outcome: Outcome) -> str:
+    return {
+        "right": "Right.",
+        "wrong": "Not right yet.",
+        "not attempted": "Not attempted yet.",
+    }[outcome.state]
+
+
+def _summary(outcome: Outcome) -> str:
+    short = outcome.name.rpartition(".")[2]
+    if outcome.state == "not attempted":
+        return (
+            "Put your code in place of `raise NotImplementedError` and run both cells "
+            f'again. `hint("{outcome.name}")` helps you to begin.'
+        )
+    if outcome.passed:
+        only = "the one case passes" if outcome.cases == 1 else _all(outcome.cases)
+        return f"`{short}`: {only}."
+    return f"`{short}`, case “{outcome.failures[0].case}”:"
+
+
+def _all(cases: int) -> str:
+    return f"all {cases} cases pass"
+
+
+def _facts(outcome: Outcome) -> list[tuple[str, str]]:
+    """The first failure, one titled text after another."""
+    if not outcome.failures:
+        return []
+    first: Failure = outcome.failures[0]
+    facts = [
+        ("Input", first.given),
+        ("Expected", first.expected),
+        ("Got", first.got),
+        ("Problem", first.problem),
+    ]
+    return [*facts, ("Hint", first.hint)] if first.hint else facts
+
+
+def _value(title: str, text: str) -> str:
+    if title in ("Problem", "Hint"):
+        return _rich(text)
+    return f'<pre style="{_PRE}">{escape(text)}</pre>'
+
+
+def _rich(text: str) -> str:
+    """Text in which `this` is code."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))
+
+
+def _in_notebook() -> bool:
+    ipython = sys.modules.get("IPython")
+    return ipython is not None and ipython.get_ipython() is not None

@@ -1,0 +1,235 @@
+"""The built book in a browser without a network, and what can be wrong with a page."""
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import (
+    Browser,
+    ConsoleMessage,
+    Error,
+    Page,
+    Request,
+    Response,
+    sync_playwright,
+)
+
+from tools.look import launch, settle
+from tools.serve import HTML, check_built, serving
+
+ELSEWHERE = re.compile(r"^(?!http://127\.0\.0\.1:|data:|blob:|about:)")
+
+UNFOLD = """() => {
+  document.querySelectorAll("details").forEach(e => e.open = true);
+  document.querySelectorAll(".toggle-button-hidden").forEach(e => e.click());
+}"""
+
+# Everything in the article that reaches over the window's edge, unless it scrolls
+# inside something: what an ancestor cuts off is lost to the reader, too.
+CUT_OFF = """() => {
+  const edge = document.documentElement.clientWidth;
+  const scrolls = e => ["auto", "scroll"].includes(getComputedStyle(e).overflowX);
+  const scrolled = e => e && (scrolls(e) || scrolled(e.parentElement));
+  const found = [];
+  if (document.documentElement.scrollWidth > edge)
+    found.push(`the page is ${document.documentElement.scrollWidth} wide`);
+  for (const e of document.querySelectorAll("article *, body > *")) {
+    const box = e.getBoundingClientRect();
+    const shown = e.checkVisibility({visibilityProperty: true}) && box.width > 1
+      && !e.closest("mjx-assistive-mml"); // a formula for screen readers only
+    if (shown && box.right > edge + 1 && box.left < edge && !scrolled(e.parentElement))
+      found.push(`to ${Math.round(box.right)}: ${e.outerHTML.slice(0, 120)}`);
+  }
+  return found;
+}"""
+
+WITHOUT_ALT = """() => [...document.querySelectorAll("img, svg[role=img]")]
+  .filter(e => e.closest("article")
+    ? !(e.getAttribute("alt") ?? e.getAttribute("aria-label") ?? "").trim()
+    : !e.hasAttribute("alt"))
+  .map(e => e.outerHTML.slice(0, 120))"""
+
+# Of the radio buttons of a question Tab reaches one, the arrow keys the others.
+CONTROLS = """() => {
+  const groups = new Set();
+  const selector = "a[href], button, summary, input, select, textarea, [tabindex='0']";
+  return [...document.querySelectorAll(selector)].filter(e => {
+    const box = e.getBoundingClientRect();
+    if (!e.checkVisibility({visibilityProperty: true}) || !box.width) return false;
+    if (e.disabled || e.tabIndex < 0) return false;
+    if (e.type !== "radio") return true;
+    if (groups.has(e.name)) return false;
+    return groups.add(e.name);
+  });
+}"""
+
+LISTEN = f"""() => {{
+  window.controls = ({CONTROLS})();
+  window.reached = new Map();
+  document.addEventListener("focusin", event => {{
+    const style = getComputedStyle(event.target);
+    const ring = style.outlineStyle !== "none" && parseFloat(style.outlineWidth) > 0;
+    window.reached.set(event.target, ring || style.boxShadow !== "none");
+  }});
+  return window.controls.length;
+}}"""
+
+UNREACHED = """() => {
+  const name = e => e.outerHTML.replace(/\\s+/g, " ").slice(0, 120);
+  const same = (a, b) => a === b || (a.type === "radio" && a.name === b.name);
+  const reached = [...window.reached];
+  return [
+    ...window.controls.filter(c => !reached.some(([e]) => same(c, e)))
+      .map(c => `not reached: ${name(c)}`),
+    ...reached.filter(([, ring]) => !ring).map(([e]) => `no visible focus: ${name(e)}`),
+  ];
+}"""
+
+
+@dataclass
+class Visit:
+    """A page that is open, and what happened while it loaded."""
+
+    page: Page
+    outside: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+    responses: list[Response] = field(default_factory=list)
+
+    def note_request(self, request: Request) -> None:
+        """Keep a request to another host; the browser can reach none."""
+        if ELSEWHERE.match(request.url):
+            self.outside.append(request.url)
+
+    def note_response(self, response: Response) -> None:
+        """Keep a response, to weigh it."""
+        self.responses.append(response)
+
+    def note_exception(self, error: Error) -> None:
+        """Keep an exception that a script did not catch."""
+        self.errors.append(str(error))
+
+    def note_console(self, line: ConsoleMessage) -> None:
+        """Keep what the console reports as an error: a file that is missing, too."""
+        # A request to another host fails, and stands in `outside` already.
+        if line.type == "error" and "ERR_NAME_NOT_RESOLVED" not in line.text:
+            self.errors.append(line.text)
+
+    def cut_off(self) -> list[str]:
+        """What reaches over the window's edge."""
+        return self.page.evaluate(CUT_OFF)
+
+    def images_without_alt(self) -> list[str]:
+        """Images that say nothing to those who do not see them."""
+        return self.page.evaluate(WITHOUT_ALT)
+
+    def unreached_by_tab(self) -> list[str]:
+        """Controls that Tab does not reach, or where one does not see it."""
+        controls = self.page.evaluate(LISTEN)
+        # There are other stops: what scrolls, and the browser's own.
+        for presses in range(2 * controls + 20):
+            self.page.keyboard.press("Tab")
+            if presses > controls and not self.page.evaluate(UNREACHED):
+                return []
+        return self.page.evaluate(UNREACHED)
+
+    def violations(self) -> list[str]:
+        """What axe-core finds to be serious or critical."""
+        # Preloading reads style sheets by addresses relative to the wrong folder.
+        results = Axe().run(
+            self.page, options={"resultTypes": ["violations"], "preload": False}
+        )
+        return [
+            f"{violation['id']}: {node['html'][:120]} {node['failureSummary'][-160:]}"
+            for violation in results.response["violations"]
+            if violation["impact"] in ("serious", "critical")
+            for node in violation["nodes"]
+        ]
+
+    def unfold(self) -> None:
+        """Open all that is folded, and answer each question, one wrong, one right."""
+        self.page.evaluate(UNFOLD)
+        for index, question in enumerate(self.page.locator(".lc-quiz-question").all()):
+            kind = ("right", "wrong")[index % 2]
+            has = self.page.locator(f".lc-quiz-feedback.lc-{kind}")
+            question.locator(".lc-quiz-choice").filter(has=has).first.locator(
+                "label"
+            ).click()
+
+    def weight(self) -> tuple[int, int]:
+        """Bytes of all that was loaded, and of what is this page's own.
+
+        Its own are the document, with the pictures in it, and pictures in files that
+        are not part of the theme.
+        """
+        everything = own = 0
+        for response in self.responses:
+            size = len(response.body())
+            everything += size
+            kind = response.request.resource_type
+            picture = kind in ("image", "media") and "/_static/" not in response.url
+            if kind == "document" or picture:
+                own += size
+        return everything, own
+
+
+@pytest.fixture(scope="session")
+def html() -> Path:
+    """The folder of the built book. Without one the tests fail, not skip."""
+    try:
+        return check_built(HTML)
+    except FileNotFoundError as error:
+        pytest.fail(str(error), pytrace=False)
+
+
+@pytest.fixture(scope="session")
+def site(html: Path) -> Iterator[str]:
+    """The address of the built book."""
+    with serving(html) as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """The system's Chromium."""
+    with sync_playwright() as playwright:
+        browser = launch(playwright)
+        yield browser
+        browser.close()
+
+
+def _opener(browser: Browser) -> Iterator[Callable[..., Visit]]:
+    with ExitStack() as contexts:
+
+        def open_page(site: str, path: str, *, width=1280, scheme="light") -> Visit:
+            context = browser.new_context(
+                viewport={"width": width, "height": 900},
+                color_scheme=scheme,
+                reduced_motion="reduce",  # no colour is measured halfway to another
+            )
+            contexts.callback(context.close)
+            visit = Visit(context.new_page())
+            visit.page.on("request", visit.note_request)
+            visit.page.on("response", visit.note_response)
+            visit.page.on("pageerror", visit.note_exception)
+            visit.page.on("console", visit.note_console)
+            visit.page.goto(site + path)
+            settle(visit.page)
+            return visit
+
+        yield open_page
+
+
+@pytest.fixture
+def open_page(browser: Browser) -> Iterator[Callable[..., Visit]]:
+    """A function that opens a page in a fresh profile and waits for its formulas."""
+    yield from _opener(browser)
+
+
+@pytest.fixture(scope="module")
+def keep_open(browser: Browser) -> Iterator[Callable[..., Visit]]:
+    """The same for a page that several tests read."""
+    yield from _opener(browser)

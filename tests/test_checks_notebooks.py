@@ -1,0 +1,176 @@
+"""`python -m lesson_utils.checks`: listing exercises, grading folders of notebooks."""
+
+import sys
+
+import nbformat
+import pytest
+
+from lesson_utils import checks
+from lesson_utils.checks import _notebooks, _render  # noqa: F401 before `__path__` changes
+from lesson_utils.checks.__main__ import main
+
+CHAPTER = """
+from lesson_utils.checks._exercise import Case, Exercise
+
+def double(x):
+    return 2 * x
+
+def cases():
+    yield Case("one", (1,), expected=2)
+    yield Case("none", (0,), expected=0)
+
+EXERCISES = (
+    Exercise("double", double, cases, hints=("a", "b")),
+    Exercise("twice", double, cases, hints=("a", "b", "c")),
+)
+"""
+
+
+@pytest.fixture
+def book(tmp_path, monkeypatch):
+    """The folder of a book whose one chapter, `made`, has two exercises."""
+    folder = tmp_path / "book"
+    folder.mkdir()
+    (folder / "made.py").write_text(CHAPTER)
+    monkeypatch.setattr(checks, "__path__", [str(folder)])
+    yield folder
+    sys.modules.pop("lesson_utils.checks.made", None)
+    vars(checks).pop("made", None)
+
+
+@pytest.fixture
+def write(tmp_path, book):
+    """Writes a notebook of code cells, whose kernel may know the made chapter too."""
+    setup = (
+        "import lesson_utils.checks as checks\n"
+        "from lesson_utils.checks import check\n"
+        f"checks.__path__[:] = [{str(book)!r}]"
+    )
+
+    def make(name, *cells, knows_book=True):
+        cells = (setup, *cells) if knows_book else cells
+        notebook = nbformat.v4.new_notebook()
+        notebook.cells = [nbformat.v4.new_markdown_cell("# Title")]
+        notebook.cells += [nbformat.v4.new_code_cell(c) for c in cells]
+        path = tmp_path / "solved" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        nbformat.write(notebook, path)
+        return path
+
+    make.folder = tmp_path / "solved"
+    return make
+
+
+def run(capsys, *arguments):
+    code = main([str(argument) for argument in arguments])
+    return code, [
+        " ".join(line.split()) for line in capsys.readouterr().out.splitlines()
+    ]
+
+
+def test_exercises_are_listed_in_columns(book, capsys):
+    assert main([]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "chapter  exercise  cases  hints",
+        "made     double    2      2",
+        "made     twice     2      3",
+    ]
+
+
+def test_right_unattempted_and_raising_cells_are_no_failure(write, capsys):
+    path = write(
+        "anna/made.ipynb",
+        "from pathlib import Path\nassert Path.cwd().name == 'anna'",
+        "check('double', lambda x: x)",  # corrected below: the last check counts
+        "undefined_name",
+        "check('made.double', lambda x: x + x)",
+        "def twice(x):\n    raise NotImplementedError",
+        "check('twice', twice)",
+    )
+    before = path.read_bytes()
+    copy = path.parent / ".ipynb_checkpoints" / "made-checkpoint.ipynb"
+    copy.parent.mkdir()
+    copy.write_text("not read")
+    code, lines = run(capsys, write.folder)
+    assert code == 0
+    assert lines == [
+        "notebook exercise state",
+        "anna/made.ipynb double right",
+        "anna/made.ipynb twice not attempted",
+        "anna/made.ipynb: cell [4] `undefined_name` raised NameError: "
+        "name 'undefined_name' is not defined",
+    ]
+    assert path.read_bytes() == before
+
+
+def test_wrong_and_missing_answers(write, capsys):
+    write("made.ipynb", "check('double', lambda x: x + 1)")
+    code, lines = run(capsys, write.folder)
+    assert code == 1
+    assert lines[1:] == [
+        "made.ipynb double wrong (none)",
+        "made.ipynb twice not found",
+    ]
+
+
+def said(name, state="right"):
+    """A cell that shows what `check` would; it needs no torch, and so starts fast."""
+    bundle = {_render.MIME: {"name": name, "state": state, "case": None, "hint": None}}
+    return f"from IPython.display import display\ndisplay({bundle}, raw=True)"
+
+
+def test_a_notebook_that_cannot_end_hides_no_other(write, capsys):
+    endless = (said("made.double"), "while True:\n    pass", said("made.twice"))
+    write("a/made.ipynb", *endless, knows_book=False)
+    write("b/other.ipynb", said("x"), "import os\nos._exit(1)", knows_book=False)
+    path = write("c/made.ipynb", "pass", said("made.twice"), knows_book=False)
+    notebook = nbformat.read(path, as_version=4)
+    data = {_render.MIME: {"name": "made.double", "state": "right", "case": None}}
+    notebook.cells[1].outputs = [nbformat.v4.new_output("display_data", data)]
+    nbformat.write(notebook, path)  # stored outputs are not believed
+
+    code, lines = run(capsys, write.folder, "--timeout", "3")
+    assert code == 1
+    assert lines[1:] == [
+        "a/made.ipynb double right",
+        "a/made.ipynb twice not found",
+        "b/other.ipynb x right",
+        "c/made.ipynb double not found",
+        "c/made.ipynb twice right",
+        "a/made.ipynb: cell [2] `while True:` did not end within 3 s; "
+        "the cells after it were not run",
+        "b/other.ipynb: cell [2] `import os` ended the kernel; "
+        "the cells after it were not run",
+    ]
+
+
+def test_a_file_that_is_no_notebook(write, capsys):
+    write.folder.mkdir()
+    (write.folder / "made.ipynb").write_text("{")
+    code, lines = run(capsys, write.folder)
+    assert code == 1
+    assert lines[-1].startswith("made.ipynb: cannot be read:")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["missing"], "missing is not a folder"),
+        (["a_file"], "a_file is not a folder"),
+        (["empty"], "empty has no notebooks (*.ipynb) in it or below it"),
+        (["empty", "--timeout", "0"], "--timeout must be positive, not 0"),
+        (["empty", "--timeout", "nan"], "--timeout must be positive, not nan"),
+        (["empty", "--timeout", "soon"], "invalid float value: 'soon'"),
+        (["empty", "--colour"], "unrecognized arguments: --colour"),
+    ],
+)
+def test_arguments_that_cannot_be_used(
+    tmp_path, monkeypatch, capsys, arguments, message
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "a_file").touch()
+    with pytest.raises(SystemExit) as stop:
+        main(arguments)
+    assert stop.value.code == 2
+    assert message in capsys.readouterr().err

@@ -1,0 +1,55 @@
+"""All the rules, in the order in which their complaints are best mended."""
+
+from collections.abc import Callable
+
+from tools.contract import (
+    docstrings,
+    exercises,
+    figures,
+    imports,
+    layout,
+    structure,
+    text,
+)
+from tools.contract.tree import Tree
+
+RULES: tuple[Callable[[Tree], list[str]], ...] = (
+    layout.files_are_readable,
+    layout.chapters_are_whole,
+    layout.chapters_stand_in_parts,
+    layout.toc_lists_every_page,
+    layout.no_file_is_left_over,
+    imports.layers_are_kept,
+    imports.notebooks_import_what_is_public,
+    imports.imports_are_absolute,
+    imports.nothing_is_exported_again,
+    imports.modules_import_without_jupyter,
+    imports.importing_does_nothing,
+    structure.notebooks_are_tidy,
+    structure.first_cells_introduce,
+    structure.headings_are_in_order,
+    structure.outputs_are_stored_where_checked,
+    structure.source_is_shown,
+    structure.quizzes_are_short,
+    structure.summaries_have_five_lines,
+    structure.terms_are_given_in_chinese,
+    structure.chapters_have_a_length,
+    figures.chapters_have_figures,
+    figures.figures_are_described,
+    figures.figures_are_shown_one_way,
+    figures.markdown_images_are_described,
+    exercises.exercises_are_stated,
+    exercises.exercises_are_solved,
+    exercises.stubs_are_checked,
+    exercises.readers_functions_are_not_used,
+    exercises.checks_and_notebooks_agree,
+    exercises.checks_know_mistakes,
+    exercises.checks_are_tested,
+    docstrings.chapter_docstrings_say_shapes,
+    docstrings.shared_docstrings_name_arguments,
+    text.citations_have_entries,
+    text.sources_are_listed,
+    text.nothing_is_left_to_do,
+    text.no_machine_is_named,
+    text.notebooks_are_formatted,
+)

@@ -1,0 +1,226 @@
+"""Rules on a notebook's build: its first cell, headings, sections, stored outputs."""
+
+import ast
+import re
+
+from tools.contract.markdown import has_chinese, headings, prose_words
+from tools.contract.notebook import SECTIONS, Cell, Notebook, section_of
+from tools.contract.tree import Tree
+
+FACTS = re.compile(
+    r"\*\*Read\*\* \d+ min · \*\*Runs\*\* (?P<seconds>\d+) s on a CPU · "
+    r"\*\*Module\*\* `(?P<module>[^`]+)` · \*\*Before\*\* \S.*"
+)
+MOST_SECONDS = 60  # a chapter's budget on a CPU
+WORDS = range(1800, 4001)
+CHECKED = frozenset({"nbval-check-output", "keep_output"})
+
+
+def notebooks_are_tidy(book: Tree) -> list[str]:
+    """Format 4.5, kernel python3, cells with the ids "0", "1", … in order."""
+    complaints = []
+    for notebook in book.notebooks:
+        raw = notebook.raw
+        version = f"{raw.get('nbformat')}.{raw.get('nbformat_minor')}"
+        kernel = raw.get("metadata", {}).get("kernelspec", {}).get("name")
+        if version != "4.5" or kernel != "python3":
+            complaints.append(
+                f"{notebook.path}: metadata: the format must be 4.5 and the kernel "
+                f"python3, got {version} and {kernel}"
+            )
+        complaints += [
+            f"{cell.place}: the id must be {str(index)!r}, got {cell.raw.get('id')!r}"
+            for index, cell in enumerate(notebook.cells)
+            if cell.raw.get("id") != str(index)
+        ]
+    return complaints
+
+
+def first_cells_introduce(book: Tree) -> list[str]:
+    """The first cell is a title, a promise of one sentence, and the line of facts."""
+    return [
+        f"{notebook.path}: cell 0: {fault}"
+        for notebook in book.notebooks
+        for fault in _faults_of_introduction(notebook)
+    ]
+
+
+def headings_are_in_order(book: Tree) -> list[str]:
+    """One title; then the fixed headings of level 2, each once, in their order."""
+    complaints = []
+    for notebook in book.notebooks:
+        found = [(c, *h) for c in notebook.markdown for h in headings(c.source)]
+        complaints += [
+            f"{cell.place}: {text!r} must not be of level 1: the title is"
+            for cell, level, text in found[1:]
+            if level == 1
+        ]
+        sections = [(c, text, section_of(text)) for c, lvl, text in found if lvl == 2]
+        complaints += [
+            f"{cell.place}: the heading {text!r} must begin with one of "
+            f"{', '.join(SECTIONS)}, and go on, if at all, after a colon or a dash"
+            for cell, text, section in sections
+            if section is None
+        ]
+        names = [section for _, _, section in sections if section is not None]
+        if names != list(SECTIONS):
+            complaints.append(
+                f"{notebook.path}: headings: the sections must be "
+                f"{', '.join(SECTIONS)}, each once, got {', '.join(names)}"
+            )
+    return complaints
+
+
+def outputs_are_stored_where_checked(book: Tree) -> list[str]:
+    """Text output in cells tagged to be checked, and none in any other."""
+    return [
+        f"{cell.place}: {fault}"
+        for notebook in book.notebooks
+        for cell in notebook.cells
+        for fault in _faults_of_outputs(cell)
+    ]
+
+
+def source_is_shown(book: Tree) -> list[str]:
+    """`From scratch` shows the module's own source with show_source."""
+    return [
+        f"{notebook.path}: From scratch: a cell must call show_source"
+        for notebook in book.notebooks
+        if not any(
+            cell.calls("show_source") for cell, _ in notebook.sections["From scratch"]
+        )
+    ]
+
+
+def quizzes_are_short(book: Tree) -> list[str]:
+    """One cell calls show_quiz, under `Quiz`, its code hidden, of 3 to 5 questions."""
+    complaints = []
+    for notebook in book.notebooks:
+        quizzes = [(c, call) for c in notebook.code for call in c.calls("show_quiz")]
+        if len(quizzes) != 1:
+            complaints.append(
+                f"{notebook.path}: Quiz: show_quiz must be called once, got "
+                f"{len(quizzes)} calls"
+            )
+        section = [cell for cell, _ in notebook.sections["Quiz"]]
+        for cell, call in quizzes:
+            if cell not in section:
+                complaints.append(f"{cell.place}: the quiz must stand under Quiz")
+            if "remove-input" not in cell.tags:
+                complaints.append(
+                    f"{cell.place}: the quiz must be tagged remove-input, or its "
+                    "source gives the answers away"
+                )
+            questions = call.args[0] if call.args else None
+            listed = isinstance(questions, ast.List | ast.Tuple)
+            if not listed or len(questions.elts) not in range(3, 6):
+                complaints.append(
+                    f"{cell.place}: show_quiz must be given a list of 3 to 5 questions"
+                )
+    return complaints
+
+
+def summaries_have_five_lines(book: Tree) -> list[str]:
+    """`Summary` is a list of exactly five items."""
+    complaints = []
+    for notebook in book.notebooks:
+        items = re.findall(r"(?m)^(?:[-*+]|\d+[.)])\s+\S", notebook.text_of("Summary"))
+        if len(items) != 5:
+            complaints.append(
+                f"{notebook.path}: Summary: there must be a list of 5 lines, got "
+                f"{len(items)}"
+            )
+    return complaints
+
+
+def terms_are_given_in_chinese(book: Tree) -> list[str]:
+    """`In Chinese` is a table of three columns with at least 5 rows, all filled."""
+    complaints = []
+    for notebook in book.notebooks:
+        table = [
+            [part.strip() for part in re.split(r"(?<!\\)\|", line.strip())[1:-1]]
+            for line in notebook.text_of("In Chinese").splitlines()
+            if line.strip().startswith("|")
+        ]
+        place = f"{notebook.path}: In Chinese"
+        rows = table[2:]  # below the header and its rule
+        if table[:1] != [["term", "中文", "in one line"]] or len(rows) < 5:
+            complaints.append(
+                f"{place}: there must be a table '| term | 中文 | in one line |' of at "
+                f"least 5 rows, got {len(rows)}"
+            )
+        complaints += [
+            f"{place}: the row {' | '.join(row)!r} must have 3 filled cells, the "
+            "second one in Chinese"
+            for row in rows
+            if len(row) != 3 or not all(row) or not has_chinese(row[1])
+        ]
+    return complaints
+
+
+def chapters_have_a_length(book: Tree) -> list[str]:
+    """A chapter is 1,800 to 4,000 words of prose."""
+    complaints = []
+    for notebook in book.notebooks:
+        words = sum(prose_words(cell.source) for cell in notebook.markdown)
+        if words not in WORDS:
+            complaints.append(
+                f"{notebook.path}: whole chapter: there must be {WORDS.start} to "
+                f"{WORDS.stop - 1} words of prose, got {words}"
+            )
+    return complaints
+
+
+def _faults_of_introduction(notebook: Notebook) -> list[str]:
+    first = notebook.cells[0] if notebook.cells else None
+    blocks = first.source.strip().split("\n\n") if first else []
+    if len(blocks) != 3 or first.kind != "markdown":
+        return [f"there must be a title, a promise and facts, got {len(blocks)} blocks"]
+    title, promise, facts = blocks
+    faults = []
+    if not re.fullmatch(r"# \S.*", title):
+        faults.append(f"the title must be of the form '# Title', got {title!r}")
+    ends = re.findall(r"[.?!][\"”’)]*(?=\s+[\"“‘(]?[A-Z]|$)", promise.strip())
+    if len(ends) != 1:
+        faults.append(f"the promise must be one sentence, got {promise!r}")
+    match = FACTS.fullmatch(facts.strip())
+    if not match:
+        faults.append(
+            "the facts must be of the form '**Read** 30 min · **Runs** 12 s on a CPU · "
+            f"**Module** `lesson_utils/masks.py` · **Before** …', got {facts!r}"
+        )
+        return faults
+    if match["module"] != f"lesson_utils/{notebook.stem}.py":
+        faults.append(
+            f"the module must be `lesson_utils/{notebook.stem}.py`, "
+            f"got `{match['module']}`"
+        )
+    if int(match["seconds"]) > MOST_SECONDS:
+        faults.append(f"a chapter must run in {MOST_SECONDS} s, got {match['seconds']}")
+    return faults
+
+
+def _faults_of_outputs(cell: Cell) -> list[str]:
+    outputs, tags = cell.raw.get("outputs", []), cell.tags & CHECKED
+    if tags and (tags != CHECKED or cell.kind != "code"):
+        return [f"{' and '.join(sorted(CHECKED))} must go together, on a code cell"]
+    if not tags:
+        stored = outputs or cell.raw.get("execution_count") is not None
+        return ["no output or count must be stored in a cell not checked"] * bool(
+            stored
+        )
+    faults = []
+    if not any(_is_text(output) for output in outputs):
+        faults.append("the cell is checked, so it must have a stored output of text")
+    if not all(_is_text(output) for output in outputs):
+        faults.append("a checked output must be text, no error and no picture")
+    return faults
+
+
+def _is_text(output: dict) -> bool:
+    kind = output.get("output_type")
+    if kind == "stream":
+        return output.get("name") == "stdout" and bool("".join(output["text"]).strip())
+    return kind in ("execute_result", "display_data") and [*output["data"]] == [
+        "text/plain"
+    ]

@@ -1,0 +1,127 @@
+"""Rules on text: citations, leftover marks, a machine's paths, format."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+
+from pybtex.database import parse_string
+from pybtex.exceptions import PybtexError
+
+from tools.contract.markdown import directives
+from tools.contract.tree import Tree
+
+BIBLIOGRAPHY = "book/references.bib"
+_CITATION = re.compile(r"\{cite(?::\w+)?\}`([^`]+)`")
+_MARK = re.compile(r"\b(?:TODO|FIXME|XXX)\b|\b[Ll]orem\b|\bLOREM\b")
+# A path at its start: "https://example.org/home/" is an address and no path.
+_PATH = re.compile(r"(?<![\w.~/:-])/(?:home|root|work)/|\bC:\\{1,2}(?=[A-Z])")
+
+
+def citations_have_entries(book: Tree) -> list[str]:
+    """Every key cited is in references.bib, every entry is cited."""
+    try:
+        text = (book.root / BIBLIOGRAPHY).read_text("utf-8")
+        entries = set(parse_string(text, "bibtex").entries)
+    except (OSError, PybtexError) as error:
+        return [f"{BIBLIOGRAPHY}: the file must be BibTeX: {error}"]
+    cited: dict[str, str] = {}
+    for place, text in _markdown(book):
+        for keys in _CITATION.findall(text):
+            cited |= {key.strip(): place for key in keys.split(",")}
+    return [
+        *(
+            f"{place}: {key} must be an entry of {BIBLIOGRAPHY}"
+            for key, place in cited.items()
+            if key not in entries
+        ),
+        *(
+            f"{BIBLIOGRAPHY}: {key}: an entry must be cited somewhere"
+            for key in sorted(entries - cited.keys())
+        ),
+    ]
+
+
+def sources_are_listed(book: Tree) -> list[str]:
+    """A chapter that cites ends in a bibliography of its own citations."""
+    complaints = []
+    for notebook in book.notebooks:
+        cites = any(_CITATION.search(cell.source) for cell in notebook.markdown)
+        listed = directives(notebook.text_of("Further reading"))
+        if cites and not any(
+            d.name == "bibliography" and "filter" in d.options for d in listed
+        ):
+            complaints.append(
+                f"{notebook.path}: Further reading: there must be a {{bibliography}} "
+                "with a :filter:"
+            )
+    return complaints
+
+
+def nothing_is_left_to_do(book: Tree) -> list[str]:
+    """No leftover mark in notebooks, modules, pages and the chapters' tests."""
+    return [
+        f"{place}: {mark!r} must be done, and the mark gone"
+        for place, line in _lines(book)
+        for mark in _MARK.findall(line)
+    ]
+
+
+def no_machine_is_named(book: Tree) -> list[str]:
+    """No absolute path of a machine, in text, code and outputs."""
+    return [
+        f"{place}: {path!r} is a path of one machine and must not be here"
+        for place, line in _lines(book)
+        for path in _PATH.findall(line)
+    ]
+
+
+def notebooks_are_formatted(book: Tree) -> list[str]:
+    """`ruff check` and `ruff format --check` have nothing to say of a notebook."""
+    paths = [notebook.path for notebook in book.notebooks]
+    if not paths:
+        return []
+    complaints = []
+    for mode in (("check", "--output-format=concise"), ("format", "--check")):
+        command = [sys.executable, "-m", "ruff", *mode, "--no-cache", *paths]
+        run = subprocess.run(command, capture_output=True, text=True, cwd=book.root)
+        if run.returncode:
+            said = (run.stdout + run.stderr).strip().splitlines()
+            named = [line for line in said if any(path in line for path in paths)]
+            complaints += [
+                re.sub("^Would reformat: (.*)", r"\1: cells: must be formatted", line)
+                for line in named or [f"book: ruff {mode[0]}: {' '.join(said)}"]
+            ]
+    return complaints
+
+
+def _markdown(book: Tree) -> Iterator[tuple[str, str]]:
+    for notebook in book.notebooks:
+        for cell in notebook.markdown:
+            yield cell.place, cell.source
+    for path, text in book.pages.items():
+        yield f"{path}: page", text
+
+
+def _lines(book: Tree) -> Iterator[tuple[str, str]]:
+    """Every line that a reader may see, with its place."""
+    for notebook in book.notebooks:
+        for cell in notebook.cells:
+            stored = _strings(cell.raw.get("outputs", []))
+            for line in (*cell.source.splitlines(), *stored):
+                yield cell.place, line
+    chapters = {notebook.stem for notebook in book.notebooks}
+    tests = [module for stem, module in book.tests.items() if stem in chapters]
+    files = {module.path: module.text for module in (*book.modules, *tests)}
+    for path, text in (files | book.pages).items():
+        for number, line in enumerate(text.splitlines(), start=1):
+            yield f"{path}: line {number}", line
+
+
+def _strings(stored: object) -> Iterator[str]:
+    """Every string in a piece of JSON."""
+    if isinstance(stored, str):
+        yield stored
+    elif isinstance(stored, list | dict):
+        for item in stored.values() if isinstance(stored, dict) else stored:
+            yield from _strings(item)
