@@ -142,6 +142,7 @@ def show_images(images: list, *, caption: str, alt: str) -> object:
 
     return HTML(caption + alt)
 ''',
+    "lesson_utils/common/quiz.py": '"""Quizzes."""\n',
     "lesson_utils/data/__init__.py": '"""Data."""\n',
     "lesson_utils/data/photographs.py": '''\
 """Photographs."""
@@ -287,7 +288,7 @@ def cell_of(index, source, tags):
 def notebook_of(cells):
     return {
         "cells": [cell_of(index, *cell) for index, cell in enumerate(cells)],
-        "metadata": {"kernelspec": {"name": "python3"}},
+        "metadata": {"kernelspec": {"name": "python3", "language": "python"}},
         "nbformat": 4,
         "nbformat_minor": 5,
     }
@@ -527,6 +528,8 @@ BROKEN = [
             "from lesson_utils.stencils import _check_shapes",
             "from lesson_utils.checks.stencils import EXERCISES",
             "from tools import look",
+            "from lesson_utils import ghost",
+            "import lesson_utils.common.ghost.more",
         )
     ),
     (
@@ -605,6 +608,12 @@ BROKEN = [
         NOTEBOOK,
         "format must be 4.5",
     ),
+    (
+        structure.notebooks_are_tidy,
+        lambda b: b.edit(NOTEBOOK, '"language": "python"', '"language": ""'),
+        NOTEBOOK,
+        "the language python",
+    ),
     *(
         (
             structure.first_cells_introduce,
@@ -627,7 +636,7 @@ BROKEN = [
         structure.first_cells_introduce,
         lambda b: b.rebuild(CELLS[1:]),
         f"{NOTEBOOK}: cell 0",
-        "form '# Title'",
+        "got 2 blocks",
     ),
     *(
         (
@@ -710,7 +719,7 @@ BROKEN = [
         )
         for old, new, says in (
             ("| term |", "| word |", "at least 5 rows"),
-            ("| mask | 掩膜 | what is kept |\n" * 2, "", "got 3"),
+            ("| mask | 掩膜 | what is kept |\n" * 5, "| a | 掩 | b |\n" * 3, "got 3"),
             ("掩膜 | what is kept |\n| mask", " | what |\n| mask", "filled cells"),
             ("| mask | 掩膜 |", "| mask | mask |", "second one in Chinese"),
             ("| 掩膜 | what is kept |", "| 掩膜 |", "3 filled cells"),
@@ -938,9 +947,15 @@ BROKEN = [
             ("Source: the definition.", "Source:", "Stencil: there must be Source"),
             ("        mask: (H, W).\n", "        cut: (H, W).\n", "Stencil: Args must"),
             ("values: (B, H, W), at", "values: at", "Stencil.forward: values must"),
+            ("        mask: (H, W).\n", "        mask: it.\n", "Stencil: mask must"),
+            (
+                "self.mask = mask",
+                "_check_shapes(mask, mask)",
+                "Stencil: there must be R",
+            ),
             (
                 '"""A mask to lay on values.',
-                '# """ """',
+                'TEXT = """A mask',
                 "Stencil: there must be a doc",
             ),
             (
@@ -1011,7 +1026,7 @@ BROKEN = [
             text.nothing_is_left_to_do,
             lambda b, p=path, m=mark: b.append(p, m),
             path,
-            mark,
+            "must be done",
         )
         for path, mark in (
             (MODULE, "# TODO: faster"),
@@ -1033,7 +1048,13 @@ BROKEN = [
             f"{NOTEBOOK}: cell 13",
             "path of one machine",
         )
-        for path in ("/home/", "/root/", "/work/", "C:\\\\Users\\\\")
+        for path in (
+            "/home/",
+            "file:///root/",
+            "/work/",
+            "a:/Users/",
+            "C:\\\\Users\\\\",
+        )
     ),
     (
         text.no_machine_is_named,
@@ -1051,19 +1072,15 @@ BROKEN = [
         text.notebooks_are_formatted,
         lambda b: b.source('print("kept:", 2)', "print('kept:',2)"),
         NOTEBOOK,
-        "must be formatted",
+        "cell 6: line 1: unformatted",
     ),
     (
         text.notebooks_are_formatted,
         lambda b: b.cells(("import math", ())),
         NOTEBOOK,
-        "F401",
+        "cell 13: line 1: F401",
     ),
 ]
-
-
-def says(complaints):
-    return complaints if isinstance(complaints, str) else complaints.__name__
 
 
 @pytest.mark.parametrize(
@@ -1097,6 +1114,10 @@ HONEST = [
         "lesson_utils/common/plotting.py",
         "    from IPython",
         "    import lightning_fabric  # noqa: F401\n    from IPython",
+    ),
+    lambda b: b.edit(MODULE, "return values * self.mask", "raise ValueError"),
+    lambda b: b.source(
+        "what a stencil keeps", "what, e.g. BN or Li et al. Keep, keeps"
     ),
     lambda b: b.write("tests/test_checks_sandbox.py"),
     lambda b: b.append("book/index.md", "<https://example.org/home/masks/work/>"),
@@ -1149,9 +1170,8 @@ Two words, and $x + y$ with {cite:p}`key` and `code here` in [a link](http://x.y
 none of these
 ```
 """
-    assert prose_words(source) == len(
-        "Two words and with and in a link Easy 10 min Don't".split()
-    )
+    # Two words and with and in a link, Easy 10 min, Don't.
+    assert prose_words(source) == 12
 
 
 def test_directives_are_found_in_directives():

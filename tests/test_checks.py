@@ -145,7 +145,8 @@ def test_a_mistake_must_change_the_input_as_the_answer_does():
         return divides_by_all(values.mul_(mask), mask)
 
     mistakes = (Mistake("in place", halved_in_place), Mistake("halved", halved))
-    exercise = make(mistakes=mistakes)
+    # Without the case of gradients, where changing a leaf would raise.
+    exercise = make(mistakes=mistakes, cases=lambda: list(cases())[:2])
     assert grade(exercise, halved).failures[0].hint == "halved"
     assert grade(exercise, halved_in_place).failures[0].hint == "in place"
 
@@ -291,6 +292,16 @@ def test_random_answers_get_the_references_numbers():
     torch.manual_seed(99)  # whatever was drawn in between
     assert grade(exercise, lambda x: torch.randn(4) + x).passed
     assert not grade(exercise, lambda x: torch.rand(4) + x).passed
+
+
+def test_a_reference_may_use_numpy_or_have_weights():
+    case = Case.from_reference(
+        "numpy", lambda x: torch.from_numpy(x.numpy() * 2), VALUES
+    )
+    assert grade(one(case, lambda x: 2 * x), lambda x: x + x).passed
+    weight = torch.tensor(2.0, requires_grad=True)
+    case = Case.from_reference("weight", lambda x: {"y": [weight * x]}, VALUES)
+    assert not case.expected["y"][0].requires_grad
 
 
 # check, hint, reveal ----------------------------------------------------------------

@@ -26,7 +26,7 @@ def chapter_docstrings_say_shapes(book: Tree) -> list[str]:
         for name, node, owner in _public(module.tree)
         for fault in (
             *_faults(node, owner),
-            *_faults_of_shapes(node),
+            *_faults_of_shapes(node, owner),
             *_faults_of_raises(node, owner, module),
             *_faults_of_source(node, owner),
         )
@@ -78,17 +78,20 @@ def _faults(node: Function | ast.ClassDef, owner: ast.ClassDef | None) -> Iterat
         yield "there must be Returns"
 
 
-def _faults_of_shapes(node: Function | ast.ClassDef) -> Iterator[str]:
+def _faults_of_shapes(
+    node: Function | ast.ClassDef, owner: ast.ClassDef | None
+) -> Iterator[str]:
     sections = _sections(node)
-    if sections is None or isinstance(node, ast.ClassDef):
+    if sections is None:
         return
     described = _entries(sections)
-    for argument in _arguments(node):
+    for argument in _parameters(node, owner):
         text = described.get(argument.arg)
         if text and _is_tensor(argument.annotation) and not _SHAPE.search(text):
             yield f"{argument.arg} must have a shape, such as (N, 4) or (..., H, W)"
     text = sections.get("Returns", sections.get("Yields"))
-    if text and _is_tensor(node.returns) and not _SHAPE.search(text):
+    returned = getattr(node, "returns", None)  # a class returns nothing
+    if text and _is_tensor(returned) and not _SHAPE.search(text):
         yield "Returns must have a shape, such as (N, 4) or (..., H, W)"
 
 
@@ -99,7 +102,11 @@ def _faults_of_raises(
     sections = _sections(node)
     if sections is None or owner is not None or "Raises" in sections:
         return
-    if _raises(node, module.tree):
+    makers = [node]
+    if isinstance(node, ast.ClassDef):  # what its methods raise, they say themselves
+        names = ("__init__", "__post_init__")
+        makers = [n for n in node.body if getattr(n, "name", None) in names]
+    if any(_raises(maker, module.tree) for maker in makers):
         yield "there must be Raises"
 
 

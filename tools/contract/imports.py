@@ -1,7 +1,7 @@
 """Rules on imports: who may ask for whom, and what importing may do."""
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from tools.contract.notebook import Notebook
 from tools.contract.syntax import called, first_name, imported, run_on_import
@@ -74,22 +74,22 @@ def layers_are_kept(book: Tree) -> list[str]:
 
 
 def notebooks_import_what_is_public(book: Tree) -> list[str]:
-    """A notebook asks for no private module, no test, no tool and no solutions."""
+    """A notebook asks for what is there and public; not for tests, tools, answers."""
+    modules = {module.dotted for module in book.modules}
     checks = {module.dotted for module in book.layer("checks").values()}
     complaints = []
     for notebook in book.notebooks:
         for cell in notebook.code:
             for _, name in _asked_for(cell.parsed[0]):
-                parts = name.split(".")
-                private = parts[0] == "lesson_utils" and any(
-                    part.startswith("_") for part in parts
-                )
-                outside = parts[0] in OUTSIDE
-                solutions = ".".join(parts[:3]) in checks
-                if private or outside or solutions:
+                target = _module_of(name, modules)
+                private = any(part.startswith("_") for part in name.split(".")[1:])
+                if name.split(".")[0] in OUTSIDE or (
+                    name.startswith("lesson_utils.")
+                    and (private or target in checks or target is None)
+                ):
                     complaints.append(
                         f"{cell.place}: a notebook must not import {name}: it is "
-                        "private, or no part of the package, or gives answers away"
+                        "private, or not there, or gives answers away"
                     )
     return complaints
 
@@ -165,15 +165,22 @@ def _asked_for(tree: ast.AST) -> Iterator[tuple[int, str]]:
             yield node.lineno, name
 
 
+def _module_of(name: str, modules: Collection[str]) -> str | None:
+    """The module asked for: `a.b.c` is the module c, or the name c in the module b."""
+    for target in (name, name.rpartition(".")[0]):
+        if target in modules and target != "lesson_utils":  # which holds no names
+            return target
+    return None
+
+
 def _may_import(module: Module, name: str, layers: dict[str, str]) -> bool:
     top, _, rest = name.partition(".")
     if top != "lesson_utils":
         return top not in OUTSIDE
     if not rest:
         return True  # the bare package holds nothing
-    # `a.b.c` is the module c, or the name c in the module b.
-    target = name if name in layers else name.rpartition(".")[0]
-    if target in (module.dotted, "lesson_utils") or target not in layers:
+    target = _module_of(name, layers)
+    if target is None or target == module.dotted:
         return False
     own = (f"lesson_utils.{module.stem}", "lesson_utils.checks._exercise")
     if module.layer == "checks" and target in own:

@@ -14,8 +14,11 @@ from tools.contract.tree import Tree
 BIBLIOGRAPHY = "book/references.bib"
 _CITATION = re.compile(r"\{cite(?::\w+)?\}`([^`]+)`")
 _MARK = re.compile(r"\b(?:TODO|FIXME|XXX)\b|\b[Ll]orem\b|\bLOREM\b")
+_RUFF_PLACE = re.compile(r":cell (?P<cell>\d+):(?P<line>\d+):\d+:")
 # A path at its start: "https://example.org/home/" is an address and no path.
-_PATH = re.compile(r"(?<![\w.~/:-])/(?:home|root|work)/|\bC:\\{1,2}(?=[A-Z])")
+_PATH = re.compile(
+    r"(?:(?<![\w.~/])|(?<=file://))/(?:home|root|work|Users)/|\bC:\\{1,2}(?=[A-Z])"
+)
 
 
 def citations_have_entries(book: Tree) -> list[str]:
@@ -82,17 +85,23 @@ def notebooks_are_formatted(book: Tree) -> list[str]:
     if not paths:
         return []
     complaints = []
-    for mode in (("check", "--output-format=concise"), ("format", "--check")):
-        command = [sys.executable, "-m", "ruff", *mode, "--no-cache", *paths]
-        run = subprocess.run(command, capture_output=True, text=True, cwd=book.root)
+    for mode in (("check",), ("format", "--check")):
+        ruff = [sys.executable, "-m", "ruff", *mode, "--output-format=concise"]
+        run = subprocess.run(
+            [*ruff, "--no-cache", *paths], capture_output=True, text=True, cwd=book.root
+        )
         if run.returncode:
             said = (run.stdout + run.stderr).strip().splitlines()
-            named = [line for line in said if any(path in line for path in paths)]
-            complaints += [
-                re.sub("^Would reformat: (.*)", r"\1: cells: must be formatted", line)
-                for line in named or [f"book: ruff {mode[0]}: {' '.join(said)}"]
+            named = [line for line in said if line.startswith("book/")]
+            complaints += [_RUFF_PLACE.sub(_our_place, line) for line in named] or [
+                f"book: ruff {mode[0]}: {' '.join(said)}"
             ]
     return complaints
+
+
+def _our_place(match: re.Match) -> str:
+    """Where a complaint is: ruff counts cells from 1, ids begin at 0."""
+    return f": cell {int(match['cell']) - 1}: line {match['line']}:"
 
 
 def _markdown(book: Tree) -> Iterator[tuple[str, str]]:
