@@ -17,7 +17,7 @@ test: env  ## all that can be wrong: lint, units, contract, notebooks, pages, br
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto -m "not browser" tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadscope --nbval-lax --nbval-cell-timeout 300 book
 	@$(PYTHON) tools/build_book.py
-	$(BIN)/python -m pytest -m browser tests/browser
+	$(BIN)/python -m pytest -n auto -m browser tests/browser
 
 lab: env  ## open JupyterLab on the book
 	$(BIN)/jupyter lab --notebook-dir=book

@@ -1139,7 +1139,10 @@ HONEST = [
 @pytest.mark.parametrize("change", HONEST, ids=range(len(HONEST)))
 def test_an_honest_book_is_accepted(small_book, change):
     change(small_book)
-    assert [fault for rule in RULES for fault in rule(small_book.tree)] == []
+    book = small_book.tree
+    # ruff takes its time, and none of these changes is about its settings.
+    rules = [rule for rule in RULES if rule is not text.notebooks_are_formatted]
+    assert [fault for rule in rules for fault in rule(book)] == []
 
 
 def test_the_command_prints_complaints_and_fails(small_book, monkeypatch, capsys):

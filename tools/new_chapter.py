@@ -1,6 +1,6 @@
 """Begin a chapter: its notebook, module, checks and tests, and its line in _toc.yml.
 
-    python -m tools.new_chapter detection anchors "Anchor boxes"
+    python tools/new_chapter.py detection anchors "Anchor boxes"
 
 What it makes passes ruff and keeps to the layout; the book's contract refuses it until
 every mark that says what to do is gone. If anything is wrong, nothing is written.
@@ -20,11 +20,14 @@ from string import Template
 
 import yaml
 
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))  # run as a script, this file sees only its own folder
+
+from tools.contract.layout import PACKAGE_FOLDERS, TESTED_ELSEWHERE
 from tools.contract.notebook import SECTIONS
 from tools.contract.tree import PARTS, toc_entries
 
-ROOT = Path(__file__).resolve().parents[1]
-RESERVED = ("book", "build", "checks", "common", "data", "doctor", "weights")
+RESERVED = (*PACKAGE_FOLDERS, *TESTED_ELSEWHERE)
 LONGEST_STEM, LONGEST_TITLE = 30, 60  # so that the lines made here fit
 
 MODULE = '''\
@@ -225,7 +228,6 @@ def new_chapter(root: Path, part: str, stem: str, title: str) -> list[Path]:
             (staged / path).write_text(content, encoding="utf-8")
         _format(staged, list(files))
         _move(staged, root, list(files))
-        (staged / "_toc.yml").replace(toc)
     return [root / path for path in (*files, "_toc.yml")]
 
 
@@ -371,12 +373,13 @@ def _format(staged: Path, paths: list[str]) -> None:
 
 
 def _move(staged: Path, root: Path, paths: list[str]) -> None:
-    """Move the files to their places; if one cannot be, take back the others."""
+    """Move the files and _toc.yml to their places; take them back if one cannot be."""
     with contextlib.ExitStack() as undo:
         for path in paths:
             (root / path).parent.mkdir(parents=True, exist_ok=True)
             os.link(staged / path, root / path)  # refuses to write over a file
             undo.callback((root / path).unlink)
+        (staged / "_toc.yml").replace(root / "_toc.yml")
         undo.pop_all()
 
 
