@@ -309,13 +309,15 @@ def test_a_reference_may_use_numpy_or_have_weights():
 
 @pytest.fixture
 def shown(monkeypatch):
-    """What is displayed, as if in a notebook."""
-    bundles = []
+    """What is displayed, as if in a notebook, with its metadata under that name."""
+    outputs = []
+
+    def display(bundle, *, raw, metadata):
+        outputs.append(bundle | {"metadata": metadata})
+
     monkeypatch.setattr(IPython, "get_ipython", lambda: object())
-    monkeypatch.setattr(
-        IPython.display, "display", lambda bundle, raw: bundles.append(bundle)
-    )
-    return bundles
+    monkeypatch.setattr(IPython.display, "display", display)
+    return outputs
 
 
 @pytest.fixture(autouse=True)
@@ -334,11 +336,11 @@ def test_check_prints_text_outside_a_notebook(capsys):
     assert "  Hint:     You divided by `all`." in out
 
 
-def test_check_displays_three_forms_in_a_notebook(shown, capsys):
+def test_check_displays_a_card_and_a_record_in_a_notebook(shown, capsys):
     check(make(), divides_by_all)
     assert capsys.readouterr().out == ""
-    assert set(shown[0]) == {"text/plain", "text/html", _render.MIME}
-    assert shown[0][_render.MIME] == {
+    assert set(shown[0]) == {"text/plain", "text/html", "metadata"}
+    assert shown[0]["metadata"][_render.RECORD] == {
         "name": "masked_mean",
         "state": "wrong",
         "case": "two of four",

@@ -115,16 +115,19 @@ def test_wrong_and_missing_answers(write, capsys):
 
 def said(name, state="right"):
     """A cell that shows what `check` would; it needs no torch, and so starts fast."""
-    bundle = {_render.MIME: {"name": name, "state": state, "case": None, "hint": None}}
-    return f"from IPython.display import display\ndisplay({bundle}, raw=True)"
+    record = {"name": name, "state": state, "case": None, "hint": None}
+    metadata = {_render.RECORD: record}
+    show = f"display({{'text/plain': ''}}, raw=True, metadata={metadata})"
+    return f"from IPython.display import display\n{show}"
 
 
 def test_a_notebook_that_cannot_end_hides_no_other(write, capsys):
     endless = (said("made.double"), "while True:\n    pass", said("made.twice"))
     path = write("a/made.ipynb", *endless, knows_book=False)
     notebook = nbformat.read(path, as_version=4)
-    data = {_render.MIME: {"name": "made.twice", "state": "right", "case": None}}
-    notebook.cells[3].outputs = [nbformat.v4.new_output("display_data", data)]
+    record = {"name": "made.twice", "state": "right", "case": None}
+    stored = nbformat.v4.new_output("display_data", metadata={_render.RECORD: record})
+    notebook.cells[3].outputs = [stored]
     nbformat.write(notebook, path)  # an output stored by an earlier run is no proof
     write("b/other.ipynb", said("x"), "import os\nos._exit(1)", knows_book=False)
 

@@ -20,13 +20,14 @@ from string import Template
 
 import yaml
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))  # run as a script, this file sees only its own folder
+# Run as a script, this file sees only its own folder.
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from tools.contract.layout import PACKAGE_FOLDERS, TESTED_ELSEWHERE
 from tools.contract.notebook import SECTIONS
 from tools.contract.tree import PARTS, toc_entries
 
+ROOT = Path(__file__).resolve().parents[1]
 RESERVED = (*PACKAGE_FOLDERS, *TESTED_ELSEWHERE)
 LONGEST_STEM, LONGEST_TITLE = 30, 60  # so that the lines made here fit
 

@@ -17,7 +17,7 @@ from lesson_utils.checks._exercise import Exercise
 from lesson_utils.checks._grading import grade_exercise
 from lesson_utils.checks._outcome import Outcome
 from lesson_utils.checks._registry import find
-from lesson_utils.checks._render import outcome_html, outcome_json, outcome_text, show
+from lesson_utils.checks._render import outcome_html, outcome_record, outcome_text, show
 
 _hints_given: Counter[str] = Counter()
 
@@ -36,7 +36,7 @@ def check(exercise: str | Exercise, answer: Callable[..., Any]) -> None:
     show(
         text=outcome_text(outcome),
         html=outcome_html(outcome),
-        json=outcome_json(outcome),
+        record=outcome_record(outcome),
     )
 
 

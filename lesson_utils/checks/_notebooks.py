@@ -10,7 +10,7 @@ from nbclient.exceptions import CellTimeoutError
 from nbformat import NotebookNode
 
 from lesson_utils.checks._registry import chapters, exercises_of
-from lesson_utils.checks._render import MIME
+from lesson_utils.checks._render import RECORD
 
 
 @dataclass
@@ -81,7 +81,7 @@ def run_notebook(path: Path, timeout: float) -> Report:
             if output.output_type == "error" and cell is not stopped_at:
                 what = f"{output.ename}: {output.evalue}".splitlines()[0]
                 report.raised.append(f"{_label(notebook, cell)} raised {what}")
-            if check := output.get("data", {}).get(MIME):
+            if check := output.get("metadata", {}).get(RECORD):
                 case = f" ({check['case']})" if check["case"] else ""
                 report.states[check["name"]] = check["state"] + case
     return report
@@ -103,6 +103,8 @@ def _execute(
         resources={"metadata": {"path": str(folder)}},
         on_cell_execute=lambda cell, cell_index: started.append(cell),
     )
+    # A warning of the kernel about itself is no concern of whoever grades.
+    client.extra_arguments = ["--IPKernelApp.log_level=ERROR"]
     try:
         client.execute()
     except CellTimeoutError:

@@ -7,7 +7,7 @@ from typing import Any
 
 from lesson_utils.checks._outcome import Failure, Outcome
 
-MIME = "application/vnd.look-closer.check+json"
+RECORD = "look_closer"  # where an output's metadata tells programs of an outcome
 
 # Without the book's stylesheet too a card must be legible, light and dark: text keeps
 # the page's colour, and the bar's colours stand 3:1 against white and near-black.
@@ -23,24 +23,25 @@ _PRE = (
 )
 
 
-def show(*, text: str, **formats: Any) -> None:
+def show(*, text: str, record: dict[str, Any] | None = None, **formats: str) -> None:
     """Display something in the notebook, or print its text where there is none.
 
     Args:
         text: the plain form.
-        **formats: other forms by short name: html, markdown, json (ours).
+        record: what the output's metadata tells programs, under `RECORD`.
+        **formats: other forms by short name: html, markdown.
     """
     if not _in_notebook():
         print(text)
         return
     from IPython.display import display
 
-    mimes = {"html": "text/html", "markdown": "text/markdown", "json": MIME}
-    bundle = {mimes[name]: form for name, form in formats.items()}
-    display({"text/plain": text, **bundle}, raw=True)
+    bundle = {f"text/{name}": form for name, form in formats.items()}
+    metadata = {RECORD: record} if record else {}
+    display({"text/plain": text, **bundle}, raw=True, metadata=metadata)
 
 
-def outcome_json(outcome: Outcome) -> dict[str, Any]:
+def outcome_record(outcome: Outcome) -> dict[str, Any]:
     """What a program needs to know of an outcome.
 
     Args:
