@@ -1,7 +1,6 @@
 # `make` alone lists the targets. Two commands are all a reader needs: book and test.
 PYTHON ?= python3
 BIN = .venv/bin
-NOTEBOOKS = $(shell find book -name '*.ipynb' -not -path '*/.ipynb_checkpoints/*')
 
 .PHONY: help book test lab serve look format bench clean env
 
@@ -15,7 +14,7 @@ test: env  ## all that can be wrong: lint, units, contract, notebooks, pages, br
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto -m "not browser" tests
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadscope --nbval-lax --nbval-cell-timeout 300 book
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadscope --nbval-lax book
 	@$(PYTHON) tools/build_book.py
 	$(BIN)/python -m pytest -n auto -m browser tests/browser
 
@@ -31,7 +30,7 @@ look: env  ## screenshots of every page into _build/look, with a contact sheet
 format: env  ## format modules, tests and notebooks, strip outputs that are not checked
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
-	$(BIN)/nbstripout $(NOTEBOOKS)
+	$(BIN)/python -m tools.tidy_notebooks
 
 bench: env  ## our code beside its peers, as ratios
 	$(BIN)/python -m benchmarks

@@ -281,8 +281,8 @@ def cell_of(index, source, tags):
         return cell
     if tags:
         cell["metadata"]["tags"] = tags
-    outputs = [OUTPUT] if "keep_output" in tags else []
-    return cell | {"cell_type": "code", "execution_count": None, "outputs": outputs}
+    outputs, count = ([OUTPUT], 1) if "keep_output" in tags else ([], None)
+    return cell | {"cell_type": "code", "execution_count": count, "outputs": outputs}
 
 
 def notebook_of(cells):
@@ -677,6 +677,7 @@ BROKEN = [
             ("print", {"metadata": {"tags": ["keep_output"]}}, "go together"),
             ("print", {"metadata": {"tags": ["nbval-check-output"]}}, "go together"),
             ("print", {"metadata": {}}, "in a cell not checked"),
+            ("print", {"execution_count": None}, "must have a count"),
             ("show_source(", {"outputs": [OUTPUT]}, "in a cell not checked"),
             ("show_source(", {"execution_count": 3}, "in a cell not checked"),
         )

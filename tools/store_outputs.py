@@ -7,13 +7,13 @@ reason you know. Read the difference before you commit it: it is what readers se
 """
 
 import argparse
-import subprocess
 import sys
 from pathlib import Path
 
 import nbformat
 
 from tools.execute import run_cells
+from tools.tidy_notebooks import tidy
 
 
 def store(notebook: Path) -> str | None:
@@ -29,9 +29,7 @@ def store(notebook: Path) -> str | None:
     error = run_cells(book, notebook.parent)
     if error is None:
         nbformat.write(book, notebook)
-        # Drops all other outputs, and the cell ids and counts that change by the run.
-        strip = [sys.executable, "-m", "nbstripout", str(notebook)]
-        subprocess.run(strip, check=True)
+        tidy([notebook])  # drops the outputs of all other cells
     return error
 
 

@@ -222,6 +222,8 @@ def _faults_of_outputs(cell: Cell) -> list[str]:
             stored
         )
     faults = []
+    if cell.raw.get("execution_count") is None:
+        faults.append("a checked cell must have a count, or nbval takes it as not run")
     if not any(_is_text(output) for output in outputs):
         faults.append("the cell is checked, so it must have a stored output of text")
     if not all(_is_text(output) for output in outputs):
