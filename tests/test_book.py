@@ -41,7 +41,9 @@ parts:
     chapters:
       - file: book/foundations/stencils
 """,
-    "book/index.md": "# Small book\n\nAll in {cite:p}`shimrat1962algorithm`.\n",
+    "README.md": "| chapter |\n|---|\n| [S](book/foundations/stencils.ipynb) |\n",
+    "book/index.md": "# Small book\n\nAll in {cite:p}`shimrat1962algorithm`.\n\n"
+    "| chapter |\n|---|\n| [](foundations/stencils.ipynb) |\n",
     "book/references.bib": """\
 @article{shimrat1962algorithm,
   title = {Algorithm 112}, author = {Shimrat, M.}, journal = {CACM}, year = {1962}
@@ -412,6 +414,15 @@ BROKEN = [
         lambda b: b.write("lesson_utils/_helpers.py"),
         "book/<part>/_helpers.ipynb",
         "the chapter '_helpers' has lesson_utils/_helpers.py",
+    ),
+    *(
+        (
+            layout.tables_list_every_chapter,
+            lambda b, p=page: b.edit(p, "stencils.ipynb", "masks.ipynb"),
+            page,
+            "must link to",
+        )
+        for page in ("README.md", "book/index.md")
     ),
     (
         layout.chapters_stand_in_parts,
@@ -1066,7 +1077,7 @@ BROKEN = [
     (
         text.no_machine_is_named,
         lambda b: b.append("book/index.md", "See `/root/data`."),
-        "book/index.md: line 4",
+        "book/index.md: line 8",
         "path of one machine",
     ),
     (

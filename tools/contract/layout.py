@@ -1,5 +1,6 @@
 """Rules on files: one stem for a chapter, everywhere, and a place for each file."""
 
+import re
 from collections import Counter
 from pathlib import PurePosixPath
 
@@ -80,6 +81,25 @@ def toc_lists_every_page(book: Tree) -> list[str]:
         *(f"_toc.yml: {page}: no such file" for page in sorted(absent)),
         *(f"_toc.yml: {page}: listed twice" for page in listed if listed[page] > 1),
     ]
+
+
+def tables_list_every_chapter(book: Tree) -> list[str]:
+    """The tables of `README.md` and `book/index.md` hold the chapters, in order."""
+    pages = [file for _, file in book.toc]
+    chapters = [p for p in pages if f"{p}.ipynb" in {n.path for n in book.notebooks}]
+    complaints = []
+    for page, folder in {"README.md": "", "book/index.md": "book/"}.items():
+        path = book.root / page
+        rows = path.read_text("utf-8").splitlines() if path.is_file() else []
+        table = "\n".join(row for row in rows if row.startswith("|"))
+        links = re.findall(r"\]\(([^)]+)\.ipynb\)", table)
+        due = [chapter.removeprefix(folder) for chapter in chapters]
+        if links != due:
+            complaints.append(
+                f"{page}: the table of chapters must link to {', '.join(due)}, in this "
+                f"order, got {', '.join(links) or 'none'}"
+            )
+    return complaints
 
 
 def no_file_is_left_over(book: Tree) -> list[str]:

@@ -18,6 +18,7 @@ RULES: tuple[Callable[[Tree], list[str]], ...] = (
     layout.chapters_are_whole,
     layout.chapters_stand_in_parts,
     layout.toc_lists_every_page,
+    layout.tables_list_every_chapter,
     layout.no_file_is_left_over,
     imports.layers_are_kept,
     imports.notebooks_import_what_is_public,
