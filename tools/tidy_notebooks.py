@@ -30,6 +30,9 @@ def tidy(notebooks: list[Path]) -> None:
     for path in notebooks:
         book = nbformat.read(path, as_version=4)
         for cell in book.cells:
+            if "remove-input" in cell.metadata.get("tags", []):
+                # What the page hides, a quiz's answers, JupyterLab folds away.
+                cell.metadata["jupyter"] = {"source_hidden": True}
             # nbval takes a cell without a count for one that was never run, and
             # compares nothing. Which number it is matters to nobody.
             if CHECKED in cell.metadata.get("tags", []) and cell.outputs:
