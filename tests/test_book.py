@@ -37,10 +37,14 @@ FILES = {
 format: jb-book
 root: book/index
 parts:
+  - caption: Before you start
+    chapters:
+      - file: book/references
   - caption: Foundations
     chapters:
       - file: book/foundations/stencils
 """,
+    "book/references.md": "# References\n\n```{bibliography}\n```\n",
     "README.md": "| chapter |\n|---|\n| [S](book/foundations/stencils.ipynb) |\n",
     "book/index.md": "# Small book\n\nAll in {cite:p}`shimrat1962algorithm`.\n\n"
     "| chapter |\n|---|\n| [](foundations/stencils.ipynb) |\n",
@@ -271,7 +275,7 @@ CELLS = [
         None,
     ),
     (
-        "## Further reading\n\n```{bibliography}\n:filter: docname in docnames\n```",
+        "## Further reading\n\n- All in {cite:t}`shimrat1962algorithm`.",
         None,
     ),
 ]
@@ -1027,11 +1031,19 @@ BROKEN = [
         "book/references.bib",
         "must be BibTeX",
     ),
-    (
-        text.sources_are_listed,
-        lambda b: b.source("\n:filter: docname in docnames", ""),
-        NOTEBOOK,
-        "Further reading",
+    *(
+        (text.sources_are_listed, change, "book/references.md", found)
+        for change, found in (
+            (lambda b: b.edit("book/references.md", "bibliography", "note"), "none"),
+            (
+                lambda b: b.source("- All in", "```{bibliography}\n```\n- All in"),
+                NOTEBOOK,
+            ),
+            (
+                lambda b: b.append("book/index.md", "```{bibliography}\n```"),
+                "book/index.md",
+            ),
+        )
     ),
     *(
         (

@@ -62,11 +62,14 @@ def root(tmp_path):
         path.unlink()
     for name in ("pyproject.toml", "lesson_utils/__init__.py"):
         shutil.copy(tool.ROOT / name, tmp_path / name)
-    toc = "format: jb-book\nroot: book/index\nparts: # none\n"
+    toc = "format: jb-book\nroot: book/index\nparts:\n  - caption: First\n"
+    toc += "    chapters:\n      - file: book/references\n"
     (tmp_path / "_toc.yml").write_text(toc, encoding="utf-8")
     (tmp_path / "book").mkdir()
     (tmp_path / "book/index.md").write_text("# Index\n", encoding="utf-8")
     (tmp_path / "book/references.bib").write_text("", encoding="utf-8")
+    listing = "# References\n\n```{bibliography}\n```\n"
+    (tmp_path / "book/references.md").write_text(listing, encoding="utf-8")
     return tmp_path
 
 

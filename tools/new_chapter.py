@@ -143,8 +143,7 @@ PROMPTS = {
     "Summary": "- TODO: five lines",
     "In Chinese": "| term | 中文 | in one line |\n|---|---|---|\n"
     "| TODO | TODO | at least five rows |",
-    "Further reading": "- TODO: what to call in real life, what to read next.\n\n"
-    "```{bibliography}\n:filter: docname in docnames\n```",
+    "Further reading": "- TODO: what to call in real life, what to read next.",
 }
 
 STATEMENT = """\

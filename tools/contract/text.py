@@ -46,19 +46,26 @@ def citations_have_entries(book: Tree) -> list[str]:
 
 
 def sources_are_listed(book: Tree) -> list[str]:
-    """A chapter that cites ends in a bibliography of its own citations."""
-    complaints = []
-    for notebook in book.notebooks:
-        cites = any(_CITATION.search(cell.source) for cell in notebook.markdown)
-        listed = directives(notebook.text_of("Further reading"))
-        if cites and not any(
-            d.name == "bibliography" and "filter" in d.options for d in listed
-        ):
-            complaints.append(
-                f"{notebook.path}: Further reading: there must be a {{bibliography}} "
-                "with a :filter:"
-            )
-    return complaints
+    """`book/references.md` holds the one bibliography: two would both claim a key."""
+    holders = [
+        *(path for path, text in book.pages.items() if _lists_sources(text)),
+        *(
+            c.place
+            for n in book.notebooks
+            for c in n.markdown
+            if _lists_sources(c.source)
+        ),
+    ]
+    if holders == ["book/references.md"]:
+        return []
+    return [
+        "book/references.md: the {bibliography} must stand here and nowhere else, got "
+        f"{', '.join(holders) or 'none'}"
+    ]
+
+
+def _lists_sources(text: str) -> bool:
+    return any(directive.name == "bibliography" for directive in directives(text))
 
 
 def nothing_is_left_to_do(book: Tree) -> list[str]:
