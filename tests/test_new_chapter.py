@@ -121,6 +121,7 @@ def test_two_chapters_stand_side_by_side(root):
     new_chapter(root, "losses", "hashing", "Hashing")
     assert Tree(root).toc == (
         ("", "book/index"),
+        ("First", "book/references"),
         ("Losses and measures", "book/losses/hashing"),
         ("Detecting", "book/detection/anchors"),
         ("Detecting", "book/detection/nms"),

@@ -79,12 +79,14 @@ def _failure(record: _Record, exercise: Exercise) -> Failure:
 def _known_hint(exercise: Exercise, failed: Attempt, attempts: list[Attempt]) -> str:
     """The hint of the mistake that does as the answer does, on `failed` and mostly.
 
-    All mistakes together may take as long as the answer itself.
+    All mistakes together may take as long as the answer itself, one of them at most
+    half of that: one that never ends must not keep the others from being tried.
     """
-    best, best_count = "", 0
+    best, best_count, left = "", 0, exercise.time_limit
     for mistake in exercise.mistakes:
-        seconds = exercise.time_limit / len(exercise.mistakes)
-        count = _agreements(exercise, mistake, [failed, *attempts], seconds)
+        seconds = min(left, exercise.time_limit / 2)
+        count, took = _agreements(exercise, mistake, [failed, *attempts], seconds)
+        left -= took
         if count > best_count:
             best, best_count = mistake.hint, count
     return best
@@ -92,17 +94,17 @@ def _known_hint(exercise: Exercise, failed: Attempt, attempts: list[Attempt]) ->
 
 def _agreements(
     exercise: Exercise, mistake: Mistake, attempts: Iterable[Attempt], seconds: float
-) -> int:
-    """On how many attempts a mistake does the same; 0 if not on the first."""
-    count = 0
+) -> tuple[int, float]:
+    """On how many attempts a mistake does the same, 0 if not on the first; seconds."""
+    count, left = 0, seconds
     for theirs in attempts:
-        its = attempt(mistake.answer, theirs.case, exercise.solution, seconds)
-        seconds -= its.run.seconds
+        its = attempt(mistake.answer, theirs.case, exercise.solution, left)
+        left -= its.run.seconds
         same = agree(its, theirs)
         if not same and count == 0:
-            return 0
+            break
         count += same
-    return count
+    return count, seconds - left
 
 
 def _notes(attempts: list[Attempt], unrun: int, total: int) -> Iterator[str]:
