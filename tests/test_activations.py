@@ -11,7 +11,7 @@ from torch.autograd import gradcheck, gradgradcheck
 
 from lesson_utils import activations
 from lesson_utils.checks import activations as activations_checks
-from lesson_utils.checks import grade
+from tests.answers import ExerciseTests
 
 PAIRS = {
     "sigmoid": (activations.sigmoid, torch.sigmoid),
@@ -454,31 +454,5 @@ WRONG = {
 }
 
 
-def test_every_exercise_is_tried():
-    assert {e.name for e in activations_checks.EXERCISES} == set(RIGHT) == set(WRONG)
-
-
-@pytest.mark.parametrize("exercise", activations_checks.EXERCISES, ids=lambda e: e.name)
-def test_right_answers_pass(exercise):
-    for answer in (exercise.solution, RIGHT[exercise.name]):
-        outcome = grade(exercise.name, answer)
-        assert outcome.passed, outcome.failures
-
-
-@pytest.mark.parametrize(
-    ("name", "answer", "words"),
-    [(name, answer, words) for name in WRONG for answer, words in WRONG[name]],
-)
-def test_wrong_answers_get_the_fitting_hint(name, answer, words):
-    outcome = grade(name, answer)
-    assert outcome.attempted
-    assert not outcome.passed
-    assert words in outcome.failures[0].hint
-
-
-@pytest.mark.parametrize("exercise", activations_checks.EXERCISES, ids=lambda e: e.name)
-def test_each_known_mistake_earns_its_own_hint(exercise):
-    for mistake in exercise.mistakes:
-        outcome = grade(exercise.name, mistake.answer)
-        assert not outcome.passed
-        assert outcome.failures[0].hint == mistake.hint
+class TestExercises(ExerciseTests):
+    checks, right, wrong = activations_checks, RIGHT, WRONG

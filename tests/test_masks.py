@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from torch.autograd import gradcheck
 
 from lesson_utils import masks
-from lesson_utils.checks import grade
 from lesson_utils.checks import masks as masks_checks
 from lesson_utils.data.photographs import photograph
+from tests.answers import ExerciseTests
 
 SEEDS = st.integers(0, 2**31)
 
@@ -553,31 +553,5 @@ WRONG = {
 }
 
 
-def test_every_exercise_is_tried():
-    assert {e.name for e in masks_checks.EXERCISES} == set(RIGHT) == set(WRONG)
-
-
-@pytest.mark.parametrize("exercise", masks_checks.EXERCISES, ids=lambda e: e.name)
-def test_right_answers_pass(exercise):
-    for answer in (exercise.solution, RIGHT[exercise.name]):
-        outcome = grade(exercise.name, answer)
-        assert outcome.passed, outcome.failures
-
-
-@pytest.mark.parametrize(
-    ("name", "answer", "words"),
-    [(name, answer, words) for name in WRONG for answer, words in WRONG[name]],
-)
-def test_wrong_answers_get_the_fitting_hint(name, answer, words):
-    outcome = grade(name, answer)
-    assert outcome.attempted
-    assert not outcome.passed
-    assert words in outcome.failures[0].hint
-
-
-@pytest.mark.parametrize("exercise", masks_checks.EXERCISES, ids=lambda e: e.name)
-def test_each_known_mistake_earns_its_own_hint(exercise):
-    for mistake in exercise.mistakes:
-        outcome = grade(exercise.name, mistake.answer)
-        assert not outcome.passed
-        assert outcome.failures[0].hint == mistake.hint
+class TestExercises(ExerciseTests):
+    checks, right, wrong = masks_checks, RIGHT, WRONG
