@@ -119,7 +119,7 @@ def _device() -> Iterator[Finding]:
 def _caches(root: Path) -> Iterator[Finding]:
     for what, path in {"data cache": _data(), "built book": root / "_build"}.items():
         if path is None:
-            yield Finding(what, "not looked at: platformdirs is not installed")
+            yield Finding(what, "not looked at: torch or platformdirs is not installed")
             continue
         if not path.exists():
             yield Finding(what, f"{path} (empty)")
@@ -132,13 +132,12 @@ def _caches(root: Path) -> Iterator[Finding]:
 
 def _data() -> Path | None:
     """Where real data sets are kept, or would be; None if that cannot be told."""
-    if os.environ.get("LESSON_UTILS_DATA"):
-        return Path(os.environ["LESSON_UTILS_DATA"])
     try:
-        import platformdirs
+        from lesson_utils.data.hub import data_folder
+
+        return data_folder()
     except ModuleNotFoundError:
         return None
-    return platformdirs.user_cache_path("lesson_utils")
 
 
 def _size(path: Path) -> str:
