@@ -4,6 +4,7 @@ import ast
 import inspect
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 from tools.contract.syntax import called, first_name, last_name
 from tools.contract.tree import Module, Tree
@@ -34,10 +35,14 @@ def chapter_docstrings_say_shapes(book: Tree) -> list[str]:
 
 
 def shared_docstrings_name_arguments(book: Tree) -> list[str]:
-    """In common and data: Args names every parameter, and Returns what comes back."""
+    """In common and data: Args names every parameter, and Returns what comes back.
+
+    A module whose own name is private serves its neighbours, and may say less.
+    """
     return [
         f"{module.path}: line {node.lineno}: {name}: {fault}"
         for module in book.layer("common", "data").values()
+        if not Path(module.path).name.startswith("_")
         for name, node, owner in _public(module.tree)
         for fault in _faults(node, owner)
     ]
