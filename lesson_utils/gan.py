@@ -1,0 +1,459 @@
+"""Generative adversarial networks: two losses from logits, and the game they play.
+
+The module of the chapter `book/generating/gan.ipynb`. A discriminator returns logits,
+not probabilities: D(x) is their sigmoid. Data and latents are (..., B, D); where a
+network takes `runs`, that many independent networks lie side by side in one, and their
+data are (runs, B, D), so that a study over several seeds is one training.
+"""
+
+import math
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from lesson_utils.common.training import require_finite
+
+
+def discriminator_loss(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+    """Half of the cross entropy on real against 1 plus that on fake against 0.
+
+    The half follows d2l. It makes the loss of a discriminator that cannot tell log 2;
+    the value of the game is this loss times -2.
+
+    Args:
+        real_logits: any shape, floating point, at least one value: D's on real data.
+        fake_logits: any shape, the dtype of `real_logits`: D's on generated data.
+
+    Returns:
+        (), a single number, not negative: -(mean log D(x) + mean log(1 - D(G(z)))) / 2.
+
+    Raises:
+        ValueError: logits are not floating point, are none, or differ in dtype.
+
+    Source: Goodfellow et al., Generative Adversarial Nets, NeurIPS 2014, equation 1.
+    """
+    _check_logits("real_logits", real_logits)
+    _check_logits("fake_logits", fake_logits)
+    if real_logits.dtype != fake_logits.dtype:
+        raise ValueError(
+            "real_logits and fake_logits must have one dtype, got "
+            f"{real_logits.dtype} and {fake_logits.dtype}"
+        )
+    # log(1 - sigmoid(z)) is logsigmoid(-z): nothing here is ever 1 - 1.
+    return -(F.logsigmoid(real_logits).mean() + F.logsigmoid(-fake_logits).mean()) / 2
+
+
+def generator_loss(fake_logits: Tensor, *, saturating: bool = False) -> Tensor:
+    """What the generator minimises, in either of its two forms.
+
+    Args:
+        fake_logits: any shape, floating point, at least one value: D's on generated
+            data, through which the gradient reaches the generator.
+        saturating: the game's own loss, mean log(1 - D(G(z))), whose gradient with
+            respect to a logit vanishes where D is sure; else -mean log D(G(z)).
+
+    Returns:
+        (), a single number: not negative, or not positive if `saturating`.
+
+    Raises:
+        ValueError: logits are not floating point, or are none.
+
+    Source: Goodfellow et al., Generative Adversarial Nets, NeurIPS 2014, section 3.
+    """
+    _check_logits("fake_logits", fake_logits)
+    if saturating:
+        return F.logsigmoid(-fake_logits).mean()
+    return -F.logsigmoid(fake_logits).mean()
+
+
+def optimal_discriminator(log_p: Tensor, log_q: Tensor) -> Tensor:
+    """The best discriminator there is: p / (p + q), from the logarithms of both.
+
+    Its logit is log p - log q, so that nothing underflows far from the data.
+
+    Args:
+        log_p: any shape, floating point: the logarithm of the data's density; -inf
+            where it is 0.
+        log_q: the shape of `log_p`: that of the generator's.
+
+    Returns:
+        The shape of `log_p`, in [0, 1]. Where both densities are 0 any value would be
+        as good; it is 0.5 there, and has no gradient.
+
+    Raises:
+        ValueError: the shapes differ, or the tensors are not floating point.
+
+    Source: Goodfellow et al., Generative Adversarial Nets, NeurIPS 2014,
+        proposition 1.
+    """
+    for name, value in (("log_p", log_p), ("log_q", log_q)):
+        if not value.is_floating_point():
+            raise ValueError(f"{name} must be floating point, got {value.dtype}")
+    if log_p.shape != log_q.shape:
+        raise ValueError(
+            "log_p and log_q must have one shape, got "
+            f"{tuple(log_p.shape)} and {tuple(log_q.shape)}"
+        )
+    nowhere = (log_p == -math.inf) & (log_q == -math.inf)
+    # Selected before the difference: -inf minus -inf is NaN, and so is its gradient.
+    log_p, log_q = (value.masked_fill(nowhere, 0) for value in (log_p, log_q))
+    return torch.sigmoid(log_p - log_q)
+
+
+class ParallelLinear(nn.Module):
+    """A linear layer, or several of one size side by side, each with its own weights.
+
+    Initialised as `nn.Linear` is.
+
+    Args:
+        in_features: the length of each input vector.
+        out_features: the length of each output vector.
+        runs: how many layers lie side by side; None for a single one.
+
+    Raises:
+        ValueError: a number is not a whole number >= 1.
+
+    Source: the definition.
+    """
+
+    def __init__(self, in_features: int, out_features: int, *, runs: int | None = None):
+        super().__init__()
+        _check_positive(in_features=in_features, out_features=out_features)
+        if runs is not None:
+            _check_positive(runs=runs)
+        side, bound = () if runs is None else (runs,), 1 / math.sqrt(in_features)
+        weight = torch.empty(*side, in_features, out_features)
+        bias = torch.empty(*side, *[1] * len(side), out_features)  # (R, 1, out)
+        self.weight = nn.Parameter(weight.uniform_(-bound, bound))
+        self.bias = nn.Parameter(bias.uniform_(-bound, bound))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Apply each layer to its own inputs.
+
+        Args:
+            x: (B, in_features), or (runs, B, in_features).
+
+        Returns:
+            (B, out_features), or (runs, B, out_features).
+        """
+        return x @ self.weight + self.bias
+
+
+class Generator(nn.Module):
+    """The smallest generator: one linear layer, from latents to data.
+
+    Standard normal latents become a normal distribution whose mean is the bias and
+    whose covariance is the product of the transposed weight with the weight.
+
+    Args:
+        latent_dim: the length of a latent vector.
+        data_dim: the length of a data point.
+        runs: how many generators lie side by side; None for a single one.
+
+    Raises:
+        ValueError: a number is not a whole number >= 1.
+
+    Source: the definition.
+    """
+
+    def __init__(
+        self, latent_dim: int = 2, data_dim: int = 2, *, runs: int | None = None
+    ):
+        super().__init__()
+        self.linear = ParallelLinear(latent_dim, data_dim, runs=runs)
+
+    def forward(self, latents: Tensor) -> Tensor:
+        """Generate data.
+
+        Args:
+            latents: (..., B, latent_dim).
+
+        Returns:
+            (..., B, data_dim).
+        """
+        return self.linear(latents)
+
+
+class Discriminator(nn.Module):
+    """Three linear layers with leaky ReLUs between them, from data to logits.
+
+    Args:
+        data_dim: the length of a data point.
+        hidden: the width of both hidden layers.
+        runs: how many discriminators lie side by side; None for a single one.
+
+    Raises:
+        ValueError: a number is not a whole number >= 1.
+
+    Source: the definition; leaky ReLUs of slope 0.2 as in Radford et al., Unsupervised
+        Representation Learning with Deep Convolutional GANs, ICLR 2016.
+    """
+
+    def __init__(self, data_dim: int = 2, hidden: int = 64, *, runs: int | None = None):
+        super().__init__()
+        self.layers = nn.Sequential(
+            ParallelLinear(data_dim, hidden, runs=runs),
+            nn.LeakyReLU(0.2),
+            ParallelLinear(hidden, hidden, runs=runs),
+            nn.LeakyReLU(0.2),
+            ParallelLinear(hidden, 1, runs=runs),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Judge data.
+
+        Args:
+            x: (..., B, data_dim).
+
+        Returns:
+            (..., B), logits; their sigmoid is D(x), high for real.
+        """
+        return self.layers(x).squeeze(-1)
+
+
+def minibatch_std(x: Tensor, *, group_size: int = 8) -> Tensor:
+    """Append to each point how much the points of its group differ.
+
+    A discriminator that sees this number recognises a generator that repeats itself.
+
+    Args:
+        x: (..., B, D), floating point; B is a multiple of `group_size`.
+        group_size: how many consecutive points make a group, >= 2.
+
+    Returns:
+        (..., B, D + 1): the last column is the standard deviation within the group,
+        its mean over the D dimensions.
+
+    Raises:
+        ValueError: `x` has no B and D, or B does not split into groups, or a group is
+            smaller than 2.
+
+    Source: Karras et al., Progressive Growing of GANs for Improved Quality, Stability,
+        and Variation, ICLR 2018, section 3.
+    """
+    if x.dim() < 2 or not isinstance(group_size, int) or group_size < 2:
+        raise ValueError(
+            "x must be (..., B, D) and group_size a whole number >= 2, got "
+            f"{tuple(x.shape)} and {group_size!r}"
+        )
+    if x.shape[-2] % group_size:
+        raise ValueError(
+            f"B must be a multiple of group_size, got {x.shape[-2]} and {group_size}"
+        )
+    groups = x.unflatten(-2, (-1, group_size))  # (..., G, group_size, D)
+    # The root's slope is infinite at 0, where a generator has collapsed to a point.
+    spread = (groups.var(dim=-2, correction=0) + 1e-8).sqrt().mean(-1)  # (..., G)
+    spread = spread.repeat_interleave(group_size, dim=-1)  # (..., B)
+    return torch.cat([x, spread[..., None]], dim=-1)
+
+
+def mode_shares(samples: Tensor, centres: Tensor, *, radius: float) -> Tensor:
+    """What share of the samples lies on each mode of a mixture.
+
+    Args:
+        samples: (..., N, D), at least one.
+        centres: (K, D), the modes' centres.
+        radius: a sample belongs to its nearest centre if it is at most this far off.
+
+    Returns:
+        (..., K), not negative; what is missing from a sum of 1 lies on no mode.
+
+    Raises:
+        ValueError: the shapes do not fit, there is no sample or no centre, or the
+            radius is not positive.
+
+    Source: the definition.
+    """
+    fits = samples.dim() >= 2 and centres.dim() == 2
+    if not fits or samples.shape[-1] != centres.shape[-1]:
+        raise ValueError(
+            "samples must be (..., N, D) and centres (K, D), got "
+            f"{tuple(samples.shape)} and {tuple(centres.shape)}"
+        )
+    if not samples.shape[-2] or not len(centres) or not radius > 0:
+        raise ValueError(
+            "samples and centres must not be empty, and radius > 0, got "
+            f"{samples.shape[-2]}, {len(centres)} and {radius}"
+        )
+    distance, nearest = torch.cdist(samples, centres).min(dim=-1)  # (..., N)
+    hits = F.one_hot(nearest, len(centres)) * (distance <= radius)[..., None]
+    return hits.to(samples.dtype).mean(dim=-2)
+
+
+def count_modes(
+    samples: Tensor, centres: Tensor, *, radius: float, at_least: float = 0.02
+) -> Tensor:
+    """How many modes of a mixture a generator has found.
+
+    Args:
+        samples: (..., N, D), at least one.
+        centres: (K, D), the modes' centres.
+        radius: as in `mode_shares`.
+        at_least: the share of all samples from which on a mode counts as found.
+
+    Returns:
+        (...), int64, each in [0, K].
+
+    Raises:
+        ValueError: as `mode_shares`, or `at_least` is not in (0, 1].
+
+    Source: the definition.
+    """
+    if not 0 < at_least <= 1:
+        raise ValueError(f"at_least must be in (0, 1], got {at_least}")
+    shares = mode_shares(samples, centres, radius=radius)
+    return (shares >= at_least).sum(dim=-1)
+
+
+def train(
+    generator: nn.Module,
+    discriminator: nn.Module,
+    draw_real: Callable[[tuple[int, ...], torch.Generator], Tensor],
+    *,
+    latent_dim: int = 2,
+    runs: int | None = None,
+    steps: int = 2000,
+    batch_size: int = 64,
+    generator_rate: float = 0.01,
+    discriminator_rate: float = 0.01,
+    betas: tuple[float, float] = (0.5, 0.999),
+    decay: bool = True,
+    saturating: bool = False,
+    seed: int = 0,
+    keep_every: int | None = None,
+    keep_samples: int = 500,
+    progress: bool | None = None,
+) -> dict[str, Tensor]:
+    """Play the game: at each step one step of Adam for D, then one for G.
+
+    Args:
+        generator: maps latents (..., B, latent_dim) to data; trained in place.
+        discriminator: maps data to logits (..., B); trained in place.
+        draw_real: called as `draw_real(shape, rng)`, returns real data (*shape, D),
+            drawn from the given generator of random numbers, on its device.
+        latent_dim: the length of a latent vector; latents are standard normal.
+        runs: how many networks lie side by side in both; None for single ones.
+        steps: how many pairs of steps.
+        batch_size: B, of real data and of generated.
+        generator_rate: G's learning rate at the start.
+        discriminator_rate: D's.
+        betas: Adam's, for both.
+        decay: let both rates fall to 0, along a straight line, in the second half.
+        saturating: see `generator_loss`.
+        seed: of the latents, and of what `draw_real` draws.
+        keep_every: keep samples at step 0, every so many steps, and at the end.
+        keep_samples: how many, always from the same latents.
+        progress: show a bar; None shows it in a terminal and not in a notebook.
+
+    Returns:
+        "discriminator_loss" and "generator_loss", (steps,), means over the batch and
+        the runs, before each step. If samples are kept, "samples", (K, ...,
+        keep_samples, D), and "steps", (K,), at which they were taken. On the CPU.
+
+    Raises:
+        ValueError: a number is out of range, or `draw_real` returns another shape.
+        FloatingPointError: a loss is no longer finite (looked at every 50 steps).
+
+    Source: Goodfellow et al., Generative Adversarial Nets, NeurIPS 2014, algorithm 1,
+        with k = 1, and Adam with beta1 = 0.5 as in Radford et al., ICLR 2016.
+    """
+    _check_positive(latent_dim=latent_dim, steps=steps, batch_size=batch_size)
+    _check_positive(keep_samples=keep_samples)
+    if keep_every is not None:
+        _check_positive(keep_every=keep_every)
+    rates = {"generator": generator_rate, "discriminator": discriminator_rate}
+    for name, rate in rates.items():
+        if not 0 < rate < math.inf:
+            raise ValueError(f"{name}_rate must be positive and finite, got {rate}")
+    parameter = next(generator.parameters())
+    rng = torch.Generator(parameter.device).manual_seed(seed)
+    side = () if runs is None else (runs,)
+
+    def draw_latents(number: int) -> Tensor:
+        like = {"device": parameter.device, "dtype": parameter.dtype}
+        return torch.randn(*side, number, latent_dim, generator=rng, **like)
+
+    kept_latents = draw_latents(keep_samples)
+    play_d = _Player(discriminator, discriminator_rate, betas, steps if decay else None)
+    play_g = _Player(generator, generator_rate, betas, steps if decay else None)
+    losses, kept = [], {}
+    # With disable=None the bar is drawn in a terminal only.
+    hidden = None if progress is None else not progress
+    for step in tqdm(range(steps), desc="GAN", disable=hidden):
+        if keep_every and step % keep_every == 0:
+            kept[step] = _sample(generator, kept_latents)
+        real = draw_real((*side, batch_size), rng)
+        fake = generator(draw_latents(batch_size))
+        if real.shape != fake.shape:
+            raise ValueError(
+                "draw_real must return data of the generator's shape, "
+                f"{tuple(fake.shape)}, got {tuple(real.shape)}"
+            )
+        # Detached: this step is D's, and no gradient is to reach the generator.
+        loss_d = play_d.step(
+            discriminator_loss(discriminator(real), discriminator(fake.detach()))
+        )
+        # Judged anew: the discriminator has just changed.
+        loss_g = play_g.step(generator_loss(discriminator(fake), saturating=saturating))
+        losses.append(torch.stack([loss_d, loss_g]))
+        if step % 50 == 0 or step == steps - 1:
+            require_finite(step, discriminator_loss=loss_d, generator_loss=loss_g)
+    loss_d, loss_g = torch.stack(losses, dim=1).cpu()  # (steps,) each
+    history = {"discriminator_loss": loss_d, "generator_loss": loss_g}
+    if keep_every:
+        kept[steps] = _sample(generator, kept_latents)
+        history["samples"] = torch.stack(list(kept.values()))
+        history["steps"] = torch.tensor(list(kept))
+    return history
+
+
+class _Player:
+    """A network with its own Adam, whose rate may fall to 0 in the end."""
+
+    def __init__(
+        self,
+        network: nn.Module,
+        rate: float,
+        betas: tuple[float, float],
+        decay_steps: int | None,
+    ):
+        self.parameters = list(network.parameters())
+        self.optimiser = torch.optim.Adam(
+            self.parameters, lr=rate, betas=betas, fused=True
+        )
+        # Not from the first step: who is far from home would be frozen on the way.
+        self.schedule = torch.optim.lr_scheduler.LambdaLR(
+            self.optimiser,
+            lambda step: min(1.0, 2 - 2 * step / decay_steps) if decay_steps else 1.0,
+        )
+
+    def step(self, loss: Tensor) -> Tensor:
+        """Lower a loss by one step of this player; the other one stays as it is."""
+        self.optimiser.zero_grad()
+        loss.backward(inputs=self.parameters)
+        self.optimiser.step()
+        self.schedule.step()
+        return loss.detach()
+
+
+@torch.no_grad()
+def _sample(generator: nn.Module, latents: Tensor) -> Tensor:
+    return generator(latents).cpu()
+
+
+def _check_positive(**numbers: int) -> None:
+    for name, number in numbers.items():
+        if not isinstance(number, int) or number < 1:
+            raise ValueError(f"{name} must be a whole number >= 1, got {number!r}")
+
+
+def _check_logits(name: str, logits: Tensor) -> None:
+    if not logits.is_floating_point():
+        raise ValueError(f"{name} must be floating point, got {logits.dtype}")
+    if not logits.numel():
+        raise ValueError(
+            f"{name} must hold at least one value, got {tuple(logits.shape)}"
+        )
