@@ -306,7 +306,7 @@ def _to_pil(image: Tensor) -> Image.Image:
 def _small_webp(picture: Image.Image) -> bytes:
     """The smaller of the two encodings: drawings without loss, photographs with."""
     sizes = []
-    for options in ({"lossless": True, "quality": 70}, {"quality": 82}):
+    for options in ({"lossless": True, "quality": 70}, {"quality": 75}):
         buffer = io.BytesIO()
         picture.save(buffer, format="WEBP", method=4, **options)
         sizes.append(buffer.getvalue())
