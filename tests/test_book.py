@@ -1119,6 +1119,19 @@ def test_a_broken_book_is_refused(small_book, rule, change, begins, goes_on):
     assert fitting, f"no complaint of {begins}: … {goes_on} … in {complaints}"
 
 
+@pytest.mark.parametrize(
+    ("place", "accepted"), [("before", True), ("after", False), ("absent", False)]
+)
+def test_a_chapter_asks_only_for_chapters_before_it(small_book, place, accepted):
+    line = "      - file: book/foundations/stencils\n"
+    other = line.replace("stencils", "other")
+    lines = {"before": other + line, "after": line + other, "absent": line}
+    small_book.edit("_toc.yml", line, lines[place])
+    small_book.write("lesson_utils/other.py")
+    small_book.append(MODULE, "from lesson_utils.other import it")
+    assert (imports.layers_are_kept(small_book.tree) == []) is accepted
+
+
 def test_every_rule_is_broken_somewhere():
     assert {rule for rule, *_ in BROKEN} == set(RULES)
 

@@ -11,7 +11,7 @@ from tools.contract.tree import Module, Tree
 ALLOWED = {
     "common": {"common"},
     "data": {"common", "data"},
-    "chapter": {"common", "data"},
+    "chapter": {"common", "data"},  # and chapters that stand before it in _toc.yml
     "checks": {"common", "data"},  # and its own chapter, and checks._exercise
     "machinery": {"common", "data", "machinery"},
     "package": {"common", "data", "machinery"},
@@ -60,12 +60,16 @@ CONFIGURING = {
 
 
 def layers_are_kept(book: Tree) -> list[str]:
-    """What is imported lies below: common, data, then chapters, then checks."""
+    """What is imported lies below: common, data, then chapters, then checks.
+
+    A chapter may ask for a chapter before it: the reader has been there.
+    """
     layers = {module.dotted: module.layer for module in book.modules}
+    order = [f"lesson_utils.{file.rsplit('/', 1)[-1]}" for _, file in book.toc]
     complaints = []
     for module in book.modules:
         for line, name in _asked_for(module.tree):
-            if not _may_import(module, name, layers):
+            if not _may_import(module, name, layers, order):
                 complaints.append(
                     f"{module.path}: line {line}: the layer {module.layer} must not "
                     f"import {name}, or it is not there"
@@ -173,7 +177,9 @@ def _module_of(name: str, modules: Collection[str]) -> str | None:
     return None
 
 
-def _may_import(module: Module, name: str, layers: dict[str, str]) -> bool:
+def _may_import(
+    module: Module, name: str, layers: dict[str, str], order: list[str]
+) -> bool:
     top, _, rest = name.partition(".")
     if top != "lesson_utils":
         return top not in OUTSIDE
@@ -185,6 +191,10 @@ def _may_import(module: Module, name: str, layers: dict[str, str]) -> bool:
     own = (f"lesson_utils.{module.stem}", "lesson_utils.checks._exercise")
     if module.layer == "checks" and target in own:
         return True
+    if module.layer == "chapter" and module.dotted in order:
+        return layers[target] in ALLOWED["chapter"] or (
+            target in order[: order.index(module.dotted)]
+        )
     return layers[target] in ALLOWED.get(module.layer, ())
 
 

@@ -1,0 +1,204 @@
+"""Boxes of the detection chapters: areas, overlaps, conversions.
+
+A box is xyxy: x1, y1, x2, y2, its left, top, right and bottom edge, so that its width
+is x2 - x1. Units are the caller's: pixels, or shares of the picture in [0, 1]; two sets
+that are compared must be in the same. Areas and overlaps of boxes in half precision are
+computed and returned in float32: 300 x 300 pixels are already infinite in float16.
+"""
+
+import torch
+from torch import Tensor
+
+
+def require_boxes(name: str, boxes: Tensor) -> None:
+    """Refuse what is no xyxy box.
+
+    Args:
+        name: the argument's name, for the message.
+        boxes: (..., 4).
+
+    Raises:
+        ValueError: `boxes` is no floating-point tensor (..., 4), or one of the boxes
+            is not finite, or has x2 < x1 or y2 < y1 (cxcywh boxes often do).
+    """
+    if not boxes.is_floating_point() or boxes.dim() < 2 or boxes.shape[-1] != 4:
+        raise ValueError(
+            f"{name} must be floating point and (..., N, 4), got {boxes.dtype} and "
+            f"shape {tuple(boxes.shape)}"
+        )
+    # NaN compares false, so that this finds it, too; infinity has to be looked for.
+    good = (boxes[..., 2:] >= boxes[..., :2]).all(-1) & boxes.isfinite().all(-1)
+    if not good.all():
+        raise ValueError(
+            f"{name} must be finite xyxy with x1 <= x2 and y1 <= y2, got "
+            f"{boxes[~good][0].tolist()}"
+        )
+
+
+def box_area(boxes: Tensor) -> Tensor:
+    """The area of each box.
+
+    Args:
+        boxes: (..., N, 4), xyxy.
+
+    Returns:
+        (..., N), at least 0, in the square of the boxes' unit.
+
+    Raises:
+        ValueError: see `require_boxes`.
+    """
+    require_boxes("boxes", boxes)
+    return _area(boxes)
+
+
+def box_iou(boxes1: Tensor, boxes2: Tensor) -> Tensor:
+    """Intersection over union of every box of one set with every box of another.
+
+    Args:
+        boxes1: (..., N, 4), xyxy; leading dimensions broadcast, for batches.
+        boxes2: (..., M, 4), xyxy, in the units of `boxes1`.
+
+    Returns:
+        (..., N, M), each in [0, 1]; two boxes without area score 0, not NaN.
+
+    Raises:
+        ValueError: see `require_boxes`.
+
+    Source: Everingham et al., The PASCAL Visual Object Classes (VOC) Challenge, IJCV
+        2010, section 4.2.
+    """
+    intersection, union = _intersection_and_union(boxes1, boxes2)
+    return _share(intersection, union)
+
+
+def generalized_box_iou(boxes1: Tensor, boxes2: Tensor) -> Tensor:
+    """IoU less the share of the smallest box around both that neither covers.
+
+    It goes on falling as boxes move apart, where IoU stays at 0.
+
+    Args:
+        boxes1: (..., N, 4), xyxy; leading dimensions broadcast.
+        boxes2: (..., M, 4), xyxy, in the units of `boxes1`.
+
+    Returns:
+        (..., N, M), each in [-1, 1]; at most the IoU.
+
+    Raises:
+        ValueError: see `require_boxes`.
+
+    Source: Rezatofighi et al., Generalized Intersection over Union: A Metric and a Loss
+        for Bounding Box Regression, CVPR 2019, algorithm 1.
+    """
+    intersection, union = _intersection_and_union(boxes1, boxes2)
+    hull = _hull_sides(boxes1, boxes2).prod(-1)  # (..., N, M)
+    return _share(intersection, union) - _share(hull - union, hull)
+
+
+def distance_box_iou(boxes1: Tensor, boxes2: Tensor) -> Tensor:
+    """IoU less the squared distance of the centres, in units of the hull's diagonal.
+
+    Args:
+        boxes1: (..., N, 4), xyxy; leading dimensions broadcast.
+        boxes2: (..., M, 4), xyxy, in the units of `boxes1`.
+
+    Returns:
+        (..., N, M), each in (-1, 1]; at most the IoU.
+
+    Raises:
+        ValueError: see `require_boxes`.
+
+    Source: Zheng et al., Distance-IoU Loss: Faster and Better Learning for Bounding Box
+        Regression, AAAI 2020, equation 7.
+    """
+    intersection, union = _intersection_and_union(boxes1, boxes2)
+    centres1, centres2 = (
+        _at_least_float32(boxes).unflatten(-1, (2, 2)).mean(-2)
+        for boxes in (boxes1, boxes2)
+    )
+    apart = centres1[..., :, None, :] - centres2[..., None, :, :]  # (..., N, M, 2)
+    diagonal = _hull_sides(boxes1, boxes2).square().sum(-1)
+    return _share(intersection, union) - _share(apart.square().sum(-1), diagonal)
+
+
+def xyxy_to_cxcywh(boxes: Tensor) -> Tensor:
+    """Corners to centre, width and height.
+
+    Args:
+        boxes: (..., N, 4), xyxy.
+
+    Returns:
+        (..., N, 4): centre x, centre y, width, height.
+
+    Raises:
+        ValueError: see `require_boxes`.
+    """
+    require_boxes("boxes", boxes)
+    corner1, corner2 = boxes[..., :2], boxes[..., 2:]
+    return torch.cat([(corner1 + corner2) / 2, corner2 - corner1], dim=-1)
+
+
+def cxcywh_to_xyxy(boxes: Tensor) -> Tensor:
+    """Centre, width and height to corners.
+
+    Args:
+        boxes: (..., N, 4): centre x, centre y, width, height.
+
+    Returns:
+        (..., N, 4), xyxy.
+
+    Raises:
+        ValueError: `boxes` is not (..., N, 4), or a width or height is negative or a
+            value not finite.
+    """
+    centres, sides = boxes[..., :2], boxes[..., 2:]
+    if boxes.dim() < 2 or boxes.shape[-1] != 4 or not (sides >= 0).all():
+        raise ValueError(
+            "boxes must be (..., N, 4), cxcywh, with widths and heights >= 0, got "
+            f"shape {tuple(boxes.shape)} and sides down to "
+            f"{sides.min().item() if sides.numel() else 'none'}"
+        )
+    result = torch.cat([centres - sides / 2, centres + sides / 2], dim=-1)
+    require_boxes("boxes", result)
+    return result
+
+
+def _area(boxes: Tensor) -> Tensor:
+    boxes = _at_least_float32(boxes)
+    return (boxes[..., 2] - boxes[..., 0]) * (boxes[..., 3] - boxes[..., 1])
+
+
+def _intersection_and_union(boxes1: Tensor, boxes2: Tensor) -> tuple[Tensor, Tensor]:
+    """Areas, (..., N, M) each; one coordinate at a time, which saves memory."""
+    require_boxes("boxes1", boxes1)
+    require_boxes("boxes2", boxes2)
+    boxes1, boxes2 = _at_least_float32(boxes1), _at_least_float32(boxes2)
+    first = boxes1[..., :, None, :].unbind(-1)  # four of (..., N, 1)
+    second = boxes2[..., None, :, :].unbind(-1)  # four of (..., 1, M)
+    sides = [
+        # Clamp before the product: boxes apart on both axes have two negative sides.
+        (
+            torch.minimum(first[far], second[far])
+            - torch.maximum(first[near], second[near])
+        ).clamp(min=0)
+        for near, far in ((0, 2), (1, 3))
+    ]
+    intersection = sides[0] * sides[1]
+    areas = _area(boxes1)[..., :, None] + _area(boxes2)[..., None, :]
+    return intersection, areas - intersection
+
+
+def _hull_sides(boxes1: Tensor, boxes2: Tensor) -> Tensor:
+    """Width and height of the smallest box around each pair, (..., N, M, 2)."""
+    first = _at_least_float32(boxes1)[..., :, None, :]
+    second = _at_least_float32(boxes2)[..., None, :, :]
+    far = torch.maximum(first[..., 2:], second[..., 2:])
+    return far - torch.minimum(first[..., :2], second[..., :2])
+
+
+def _at_least_float32(values: Tensor) -> Tensor:
+    return values.to(torch.promote_types(values.dtype, torch.float32))
+
+
+def _share(part: Tensor, whole: Tensor) -> Tensor:
+    # A clamp, not a select: torch.where would keep the value and poison the gradient.
+    return part / whole.clamp(min=torch.finfo(whole.dtype).tiny)
