@@ -175,6 +175,27 @@ def test_combinations_are_many(seen):
     assert len(combinations) > 0.7 * NUM_SEEN
 
 
+def test_some_types_only():
+    chosen = ("ice", "fire")
+    creatures = Creatures(40, types=chosen)
+    assert creatures.classes == chosen
+    assert Creatures.classes != chosen
+    records = [creatures.describe(i) for i in range(40)]
+    assert {r.attributes.type for r in records} == set(chosen)
+    assert all(chosen[r.label] == r.attributes.type for r in records)
+
+
+def test_all_types_named_are_all_types():
+    everything = Creatures(3, types=Creatures.classes)
+    assert torch.equal(everything[2][0], Creatures(3)[2][0])
+
+
+@pytest.mark.parametrize("types", [(), ("fire", "fire"), ("dragon",), "fire"])
+def test_types_that_will_not_do(types):
+    with pytest.raises(ValueError, match="types must name at least one of fire,.*got"):
+        Creatures(1, types=types)
+
+
 def test_indices():
     creatures = Creatures(5)
     assert torch.equal(creatures[-1][0], creatures[4][0])

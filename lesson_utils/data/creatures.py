@@ -1,6 +1,7 @@
 """Drawn sprites of small monsters: a stand-in for Pokémon that needs no download."""
 
 import operator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from math import pi
@@ -63,7 +64,7 @@ class Creature:
 
     Attributes:
         image: (3, S, S), float32, in [0, 1], on white.
-        label: position of the type in `Creatures.classes`.
+        label: position of the type in the data set's `classes`.
         mask: (S, S), bool, true on the creature, its outline included.
         attributes: what it was drawn with.
     """
@@ -85,17 +86,33 @@ class Creatures(Dataset):
         num_images: how many; at least 1.
         seed: another seed, other creatures.
         image_size: S, pixels of each side, 16 to 256.
+        types: names out of `Creatures.classes`; None for all of them. Others change
+            the creatures.
+
+    Attributes:
+        classes: the names of the types, in the order of the labels.
 
     Raises:
-        ValueError: an argument that is no whole number or out of its range.
+        ValueError: an argument that is no whole number or out of its range, no type,
+            one that does not exist, or one named twice.
     """
 
     classes = tuple(TYPES)
 
-    def __init__(self, num_images: int, *, seed: int = 0, image_size: int = 64):
+    def __init__(
+        self,
+        num_images: int,
+        *,
+        seed: int = 0,
+        image_size: int = 64,
+        types: Sequence[str] | None = None,
+    ) -> None:
         _require_whole("num_images", num_images, low=1)
         _require_whole("seed", seed)
         _require_whole("image_size", image_size, low=16, high=256)
+        if types is not None:
+            _require_types(types)
+            self.classes = tuple(types)
         self.num_images = num_images
         self.seed = seed
         self.image_size = image_size
@@ -158,7 +175,7 @@ class Creatures(Dataset):
     def _draw(self, index: int) -> tuple[np.ndarray, np.ndarray, Attributes]:
         """Colour indices (S, S), the colour table (3, num_colours), attributes."""
         dice = Random(f"{self.seed} {self._position(index)}")
-        attributes = _draw_lots(dice)
+        attributes = _draw_lots(dice, self.classes)
         indices = paint(
             _assemble(attributes, dice),
             self.image_size,
@@ -194,9 +211,18 @@ def _require_whole(
         raise ValueError(f"{name} must be {rule}, got {value!r}")
 
 
-def _draw_lots(dice: Random) -> Attributes:
+def _require_types(types: Sequence[str]) -> None:
+    known = Creatures.classes
+    if not types or len(set(types)) < len(types) or not set(types) <= set(known):
+        raise ValueError(
+            f"types must name at least one of {', '.join(known)}, and none twice, got "
+            f"{types!r}"
+        )
+
+
+def _draw_lots(dice: Random, types: tuple[str, ...]) -> Attributes:
     """Every choice between names, the types equally likely."""
-    type_name = dice.choice(Creatures.classes)
+    type_name = dice.choice(types)
     kind = TYPES[type_name]
     plan = dice.choice(kind.plans if dice.random() < 0.6 else tuple(PLANS))
     return Attributes(
