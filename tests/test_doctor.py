@@ -97,3 +97,10 @@ def test_exit_status(monkeypatch, capsys):
         doctor.main()
     assert stop.value.code == 1
     assert "-> install it" in capsys.readouterr().out
+
+
+def test_damaged_weights(monkeypatch, tmp_path):
+    monkeypatch.setattr("lesson_utils.common.backbones.WEIGHTS", tmp_path)
+    weights = finding(doctor.examine(), "weights")
+    assert weights.serious
+    assert "tiny_vgg.json" in weights.advice

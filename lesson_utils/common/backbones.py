@@ -1,0 +1,201 @@
+"""Pretrained networks: a small one that ships with the book, and torchvision's.
+
+Each takes pictures (B, 3, H, W) that are standardised by its own buffers `mean` and
+`std`, (3,) each. Weights are read from safetensors, or by torch without running code.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from urllib.error import URLError
+
+import torch
+import torchvision
+from torch import Tensor, nn
+
+WEIGHTS = Path(__file__).resolve().parent.parent / "weights"
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+# Channels of tiny_vgg's convolutions, and where the size is halved.
+_PLAN = (24, 24, "pool", 48, 48, "pool", 96, 96, "pool", 128)
+
+
+class TinyVGG(nn.Module):
+    """A VGG of seven convolutions of 3 x 3, laid out as torchvision lays out its own.
+
+    Args:
+        num_classes: K, at least 1.
+
+    Attributes:
+        features: convolutions, ReLUs and poolings, numbered as they come; from
+            (B, 3, H, W) to (B, 128, H // 8, W // 8).
+        classifier: a linear layer on the mean over positions.
+        mean: (3,), what pictures in [0, 1] are standardised by.
+        std: (3,), likewise.
+        classes: the names of the K classes; empty for weights without a card.
+
+    Raises:
+        ValueError: `num_classes` is not a whole number >= 1.
+
+    Source: Simonyan and Zisserman, Very Deep Convolutional Networks for Large-Scale
+        Image Recognition, ICLR 2015, for the layout; the sizes are this book's.
+    """
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__()
+        if not isinstance(num_classes, int) or num_classes < 1:
+            raise ValueError(
+                f"num_classes must be a whole number >= 1, got {num_classes!r}"
+            )
+        layers, inputs = [], 3
+        for step in _PLAN:
+            if step == "pool":
+                layers.append(nn.MaxPool2d(2))
+                continue
+            layers += [nn.Conv2d(inputs, step, 3, padding=1), nn.ReLU()]
+            nn.init.kaiming_normal_(layers[-2].weight, nonlinearity="relu")
+            nn.init.zeros_(layers[-2].bias)
+            inputs = step
+        self.features = nn.Sequential(*layers)
+        self.classifier = nn.Linear(inputs, num_classes)
+        self.classes: tuple[str, ...] = ()
+        _standardise_by(self, (0.5,) * 3, (0.25,) * 3)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Classify pictures.
+
+        Args:
+            images: (B, 3, H, W), standardised, H and W at least 8.
+
+        Returns:
+            (B, K), logits.
+        """
+        return self.classifier(self.features(images).mean((2, 3)))
+
+
+def tiny_vgg(weights: str | Path | None = "bundled") -> TinyVGG:
+    """The small network of this book, in evaluation mode.
+
+    Args:
+        weights: "bundled" for those that ship with the book; the path of another
+            `.safetensors` file with its card `.json` beside it; None for random ones.
+
+    Returns:
+        The network. With weights None it has one class.
+
+    Raises:
+        ValueError: the weights or their card are missing, broken, do not fit each
+            other by their digest, or are of another network.
+    """
+    if weights is None:
+        return TinyVGG(1).eval()
+    path = WEIGHTS / "tiny_vgg.safetensors" if weights == "bundled" else Path(weights)
+    classes = _verified_classes(path)
+    network = TinyVGG(len(classes))
+    network.classes = tuple(classes)
+    try:
+        from safetensors.torch import load_file  # not on every GPU server
+
+        network.load_state_dict(load_file(path))
+    except ModuleNotFoundError:
+        raise
+    except Exception as error:  # safetensors' own error, or keys and shapes of torch's
+        raise ValueError(
+            f"weights must be those of a TinyVGG, got {path}: {error}"
+        ) from error
+    return network.eval()
+
+
+def vgg19(weights: str | None = "imagenet") -> torchvision.models.VGG:
+    """Torchvision's VGG-19, in evaluation mode.
+
+    Args:
+        weights: "imagenet", which are downloaded once (0.5 GB), or None for random
+            ones.
+
+    Returns:
+        The network, with buffers `mean` and `std`.
+
+    Raises:
+        ValueError: `weights` is something else.
+        ConnectionError: they could not be downloaded, or came broken.
+    """
+    models = torchvision.models
+    return _imagenet(models.vgg19, models.VGG19_Weights.IMAGENET1K_V1, weights)
+
+
+def resnet18(weights: str | None = "imagenet") -> torchvision.models.ResNet:
+    """Torchvision's ResNet-18, in evaluation mode.
+
+    Args:
+        weights: "imagenet", which are downloaded once (45 MB), or None for random
+            ones.
+
+    Returns:
+        The network, with buffers `mean` and `std`.
+
+    Raises:
+        ValueError: `weights` is something else.
+        ConnectionError: they could not be downloaded, or came broken.
+    """
+    models = torchvision.models
+    return _imagenet(models.resnet18, models.ResNet18_Weights.IMAGENET1K_V1, weights)
+
+
+def _imagenet(
+    build: Callable[[], nn.Module],
+    published: torchvision.models.WeightsEnum,
+    weights: str | None,
+) -> nn.Module:
+    if weights not in ("imagenet", None):
+        raise ValueError(f"weights must be 'imagenet' or None, got {weights!r}")
+    network = build()
+    if weights == "imagenet":
+        network.load_state_dict(_downloaded(published))
+    _standardise_by(network, IMAGENET_MEAN, IMAGENET_STD)
+    return network.eval()
+
+
+def _downloaded(published: torchvision.models.WeightsEnum) -> dict[str, Tensor]:
+    """Torchvision's weights, by torch's own cache; the name holds part of a digest."""
+    try:
+        return published.get_state_dict(
+            progress=True, check_hash=True, weights_only=True
+        )
+    except (URLError, OSError, RuntimeError) as error:
+        folder = Path(torch.hub.get_dir()) / "checkpoints"
+        raise ConnectionError(
+            f"ImageNet weights could not be fetched: {error}\n"
+            f"  wanted       {published.url}\n"
+            f"  by hand      save that file in {folder} and call this again\n"
+            "  no network?  tiny_vgg() ships with the book and needs none"
+        ) from error
+
+
+def _standardise_by(
+    network: nn.Module, mean: tuple[float, ...], std: tuple[float, ...]
+) -> None:
+    # Not persistent: a state dict stays what torchvision publishes.
+    network.register_buffer("mean", torch.tensor(mean), persistent=False)
+    network.register_buffer("std", torch.tensor(std), persistent=False)
+
+
+def _verified_classes(path: Path) -> list[str]:
+    """The classes on the card, once the digest on it is that of the weights."""
+    card = path.with_suffix(".json")
+    try:
+        record = json.loads(card.read_text(encoding="utf-8"))
+        classes, wanted = record["classes"], record["sha256"]
+        found = hashlib.sha256(path.read_bytes()).hexdigest()
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"weights must be a file with a card {card.name} beside it, got {path}: "
+            f"{error}"
+        ) from error
+    if found != wanted:
+        raise ValueError(
+            f"weights must have the digest on their card, {wanted}, but {path} has "
+            f"{found}: restore it, or train it anew by `{record.get('command')}`"
+        )
+    return classes

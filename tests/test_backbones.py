@@ -1,0 +1,158 @@
+"""Backbones: layout, the card, broken weights, torchvision's without a network."""
+
+import hashlib
+import json
+import shutil
+from itertools import pairwise
+from urllib.error import URLError
+
+import pytest
+import torch
+import torchvision
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from lesson_utils.common import backbones
+from lesson_utils.data.textures import FAMILIES, Textures
+
+CARD = json.loads((backbones.WEIGHTS / "tiny_vgg.json").read_text(encoding="utf-8"))
+
+
+@pytest.fixture
+def copy(tmp_path):
+    """The bundled weights and their card, to be damaged."""
+    for name in ("tiny_vgg.safetensors", "tiny_vgg.json"):
+        shutil.copy(backbones.WEIGHTS / name, tmp_path)
+    return tmp_path / "tiny_vgg.safetensors"
+
+
+def rewrite_card(path, **changes):
+    card = path.with_suffix(".json")
+    card.write_text(json.dumps(CARD | changes))
+
+
+class TestTinyVGG:
+    def test_layout_is_torchvisions(self):
+        ours = [type(layer) for layer in backbones.tiny_vgg(None).features]
+        theirs = [type(layer) for layer in torchvision.models.vgg11().features]
+        assert set(ours) == set(theirs) == {nn.Conv2d, nn.ReLU, nn.MaxPool2d}
+        assert all(
+            following is nn.ReLU
+            for layer, following in pairwise(ours)
+            if layer is nn.Conv2d
+        )
+
+    def test_shapes(self):
+        network = backbones.tiny_vgg(None)
+        assert network.features(torch.zeros(2, 3, 20, 33)).shape == (2, 128, 2, 4)
+        assert network(torch.zeros(2, 3, 8, 8)).shape == (2, 1)
+        assert network.classes == ()
+
+    def test_bundled(self):
+        network = backbones.tiny_vgg()
+        assert not network.training
+        assert len(set(network.classes)) == network.classifier.out_features
+        assert list(network.classes) == CARD["classes"]
+
+    def test_the_weights_are_small(self):
+        size = (backbones.WEIGHTS / "tiny_vgg.safetensors").stat().st_size
+        assert size <= 4 * 2**20
+
+    def test_it_knows_the_textures_it_was_trained_on(self):
+        """As well as the card says, on new pictures, within their chance error."""
+        network = backbones.tiny_vgg()
+        families = [name for name in network.classes if name in FAMILIES]
+        textures = Textures(5 * len(families), seed=99, families=families)
+        images = torch.stack([image for image, _ in textures])
+        labels = torch.tensor([label for _, label in textures])
+        with torch.no_grad():
+            standard = (images - 0.5) / 0.25
+            logits = torch.cat([network(part) for part in standard.split(100)])
+        chosen = torch.tensor([network.classes.index(name) for name in families])
+        right = (chosen[labels] == logits.argmax(1)).double().mean().item()
+        assert right > CARD["accuracy"] - 0.08
+
+    @pytest.mark.parametrize("number", [0, -1, 2.0])
+    def test_no_classes(self, number):
+        with pytest.raises(ValueError, match=f"num_classes must be.*got {number}"):
+            backbones.TinyVGG(number)
+
+
+class TestTheCard:
+    def test_says_what_it_must(self):
+        for key in ("command", "data", "seed", "accuracy", "sha256", "classes"):
+            assert CARD[key] or CARD[key] == 0
+
+    def test_features_are_worth_something(self):
+        untrained = max(CARD["probe_accuracy_random_weights"])
+        assert CARD["probe_accuracy"] >= untrained + 0.15
+        assert not set(CARD["probe_families"]) & set(CARD["classes"])
+
+    def test_a_copy_loads(self, copy):
+        network = backbones.tiny_vgg(copy)
+        torch.testing.assert_close(
+            network.state_dict(), backbones.tiny_vgg().state_dict()
+        )
+
+
+class TestBrokenWeights:
+    def test_one_changed_byte(self, copy):
+        data = bytearray(copy.read_bytes())
+        data[-5] ^= 1
+        copy.write_bytes(data)
+        with pytest.raises(ValueError, match="must have the digest on their card"):
+            backbones.tiny_vgg(copy)
+
+    def test_missing(self, tmp_path):
+        with pytest.raises(ValueError, match="No such file"):
+            backbones.tiny_vgg(tmp_path / "none.safetensors")
+
+    def test_without_a_card(self, copy):
+        copy.with_suffix(".json").unlink()
+        with pytest.raises(ValueError, match=r"card tiny_vgg\.json beside it"):
+            backbones.tiny_vgg(copy)
+
+    def test_a_card_that_is_broken(self, copy):
+        copy.with_suffix(".json").write_text("{")
+        with pytest.raises(ValueError, match=r"card tiny_vgg\.json beside it"):
+            backbones.tiny_vgg(copy)
+
+    def test_not_safetensors(self, copy):
+        copy.write_bytes(b"this is a pickle, perhaps")
+        rewrite_card(copy, sha256=hashlib.sha256(copy.read_bytes()).hexdigest())
+        with pytest.raises(ValueError, match="must be those of a TinyVGG"):
+            backbones.tiny_vgg(copy)
+
+    def test_of_another_network(self, copy):
+        state = load_file(copy)
+        state["features.0.weight"] = torch.zeros(7, 3, 3, 3)
+        save_file(state, copy)
+        rewrite_card(copy, sha256=hashlib.sha256(copy.read_bytes()).hexdigest())
+        with pytest.raises(ValueError, match=r"(?s)TinyVGG.*features\.0\.weight"):
+            backbones.tiny_vgg(copy)
+
+
+class TestTorchvisions:
+    @pytest.mark.parametrize("name", ["vgg19", "resnet18"])
+    def test_random_weights_need_no_network(self, name):
+        network = getattr(backbones, name)(None)
+        assert not network.training
+        assert network.mean.tolist() == pytest.approx(backbones.IMAGENET_MEAN)
+        assert "mean" not in network.state_dict()
+
+    def test_other_weights(self):
+        with pytest.raises(ValueError, match="weights must be 'imagenet' or None"):
+            backbones.resnet18("cifar")
+
+    @pytest.mark.parametrize(
+        "error", [URLError("no network"), RuntimeError("invalid hash value")]
+    )
+    def test_what_to_do_without_a_network(self, monkeypatch, error):
+        def fail(*_, **__):
+            raise error
+
+        monkeypatch.setattr(torchvision.models._api, "load_state_dict_from_url", fail)
+        with pytest.raises(ConnectionError) as caught:
+            backbones.resnet18()
+        for part in ("resnet18-", "checkpoints", "tiny_vgg()", str(error)):
+            assert part in str(caught.value)

@@ -1,0 +1,205 @@
+"""Train the book's small backbone on drawn pictures; write its weights and their card.
+
+    python -m tools.train_tiny_vgg [--epochs 8] [--per-class 400] [--out FOLDER]
+
+The pictures are textures of 44 families and creatures of five types. Eleven families of
+textures and the other types are kept from the training: a linear probe on the families
+says what the features are worth, beside random ones. Batch normalisation helps the
+training and is then folded into the convolutions.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import time
+from itertools import pairwise
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from safetensors.torch import save_file
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import StandardScaler
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+from tqdm import tqdm
+
+from lesson_utils.common.backbones import WEIGHTS, TinyVGG
+from lesson_utils.common.compute import pick_device, seed_everything
+from lesson_utils.data.creatures import Creatures
+from lesson_utils.data.textures import FAMILIES, Textures
+from lesson_utils.normalization import fold_batch_norm
+
+HELD_OUT = FAMILIES[2::5]  # families the probe has to tell apart
+SEEDS = {"train": 0, "test": 1, "probe": 2}  # of the pictures
+TYPES = 5  # types of creatures to learn; the others are left for fine-tuning
+BATCH = 128
+CROP = 56  # of 64 pixels: another place at each pass
+
+
+def main() -> None:
+    """Draw, train, measure, fold, write."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--per-class", type=int, default=400)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, default=WEIGHTS)
+    options = parser.parse_args()
+    start = time.perf_counter()
+    images, labels, classes = draw(SEEDS["train"], options.per_class)
+    print(f"{len(images):,} pictures drawn in {time.perf_counter() - start:.0f} s")
+    seed_everything(options.seed)
+    trained = train(images, labels, len(classes), options)
+    network = fold(trained, len(classes))
+    fresh, answers, _ = draw(SEEDS["test"], 40)
+    untrained = [probe(TinyVGG(1).eval()) for _ in range(5)]
+    card = {
+        "command": "python -m tools.train_tiny_vgg",
+        "data": f"{len(images):,} drawn pictures, {len(classes)} classes",
+        "seed": options.seed,
+        "epochs": options.epochs,
+        "minutes": round((time.perf_counter() - start) / 60, 1),
+        "device": str(pick_device()),
+        "accuracy": round(accuracy(network, fresh, answers), 3),
+        "probe_families": HELD_OUT,
+        "probe_accuracy": round(probe(network), 3),
+        "probe_accuracy_random_weights": [round(value, 3) for value in untrained],
+        "classes": classes,
+    }
+    write(network, card, options.out)
+    print(json.dumps(card, indent=2))
+
+
+def draw(seed: int, per_class: int) -> tuple[Tensor, Tensor, list[str]]:
+    """Pictures (N, 3, 64, 64), uint8, of all classes alike, labels (N,), their names.
+
+    Args:
+        seed: of the pictures.
+        per_class: how many of each class.
+
+    Returns:
+        The three of them.
+    """
+    families = [family for family in FAMILIES if family not in HELD_OUT]
+    textures = Textures(per_class * len(families), seed=seed, families=families)
+    creatures = Creatures(per_class * len(Creatures.classes), seed=seed)
+    images, labels = gather(textures)
+    sprites, types = gather(creatures)
+    known = types < TYPES
+    return (
+        torch.cat([images, sprites[known]]),
+        torch.cat([labels, types[known] + len(families)]),
+        families + [f"{name} creature" for name in Creatures.classes[:TYPES]],
+    )
+
+
+def gather(pictures: Dataset) -> tuple[Tensor, Tensor]:
+    """A data set's pictures as bytes (N, 3, 64, 64), and its labels (N,)."""
+    loader = DataLoader(pictures, batch_size=500, num_workers=os.cpu_count() or 1)
+    batches = [((images * 255).byte(), labels) for images, labels in loader]
+    images, labels = zip(*batches, strict=True)
+    return torch.cat(images), torch.cat(labels)
+
+
+def with_batch_norm(network: TinyVGG) -> nn.Sequential:
+    """The same layers with batch normalisation behind each convolution, to train."""
+    layers = []
+    for layer in network.features:
+        layers.append(layer)
+        if isinstance(layer, nn.Conv2d):
+            layers.append(nn.BatchNorm2d(layer.out_channels))
+    head = [nn.AdaptiveAvgPool2d(1), nn.Flatten(), network.classifier]
+    return nn.Sequential(*layers, *head)
+
+
+def fold(network: nn.Sequential, num_classes: int) -> TinyVGG:
+    """A `TinyVGG` that computes what the trained network does in evaluation."""
+    result, layers = TinyVGG(num_classes), list(network)
+    convolutions = (m for m in result.features if isinstance(m, nn.Conv2d))
+    with torch.no_grad():
+        for layer, norm in pairwise(layers):
+            if isinstance(layer, nn.Conv2d):
+                statistics = norm.weight, norm.bias, norm.running_mean, norm.running_var
+                kernel, bias = fold_batch_norm(
+                    layer.weight, layer.bias, *statistics, eps=norm.eps
+                )
+                target = next(convolutions)
+                target.weight.copy_(kernel)
+                target.bias.copy_(bias)
+        result.classifier.load_state_dict(layers[-1].state_dict())
+    return result.eval()
+
+
+def standardise(images: Tensor) -> Tensor:
+    """Bytes (B, 3, H, W) as the network takes them."""
+    return (images.float() / 255 - 0.5) / 0.25
+
+
+def train(
+    images: Tensor, labels: Tensor, num_classes: int, options: argparse.Namespace
+) -> nn.Sequential:
+    """Train a new network, in bf16 on a GPU."""
+    device = pick_device()
+    network = with_batch_norm(TinyVGG(num_classes))
+    network = network.to(device, memory_format=torch.channels_last)
+    each = len(images) // BATCH
+    optimizer = torch.optim.AdamW(network.parameters(), weight_decay=0.05)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, max_lr=4e-3, total_steps=options.epochs * each, pct_start=0.2
+    )
+    bf16 = torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda")
+    for _ in range(options.epochs):
+        order = torch.randperm(len(images))[: each * BATCH].split(BATCH)
+        for chosen in tqdm(order):
+            top, left = torch.randint(0, 64 - CROP + 1, (2,)).tolist()
+            batch = images[chosen, :, top : top + CROP, left : left + CROP]
+            batch = batch.flip(-1) if torch.rand(()) < 0.5 else batch
+            batch = standardise(batch.to(device))
+            batch = batch.contiguous(memory_format=torch.channels_last)
+            with bf16:
+                loss = F.cross_entropy(
+                    network(batch), labels[chosen].to(device), label_smoothing=0.05
+                )
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+        print(f"loss {loss.item():.3f}")
+    return network.cpu().eval()
+
+
+@torch.no_grad()
+def accuracy(network: nn.Module, images: Tensor, labels: Tensor) -> float:
+    """The share of right answers."""
+    guesses = [network(standardise(part)).argmax(1) for part in images.split(200)]
+    return (torch.cat(guesses) == labels).float().mean().item()
+
+
+@torch.no_grad()
+def probe(network: TinyVGG) -> float:
+    """Test accuracy of a linear classifier on features of families never seen."""
+    images, labels = gather(
+        Textures(60 * len(HELD_OUT), seed=SEEDS["probe"], families=HELD_OUT)
+    )
+    features = torch.cat(
+        [network.features(standardise(p)).mean((2, 3)) for p in images.split(200)]
+    )
+    half = len(images) // 2
+    scaler = StandardScaler().fit(features[:half])
+    linear = LogisticRegression(C=0.1, max_iter=2000)
+    linear.fit(scaler.transform(features[:half]), labels[:half])
+    return float(linear.score(scaler.transform(features[half:]), labels[half:]))
+
+
+def write(network: TinyVGG, card: dict, folder: Path) -> None:
+    """Write the weights, then the card with their digest."""
+    path = folder / "tiny_vgg.safetensors"
+    save_file({k: v.contiguous() for k, v in network.state_dict().items()}, path)
+    card["sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
+    text = json.dumps(card, indent=2, ensure_ascii=False)
+    (folder / "tiny_vgg.json").write_text(text + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
