@@ -63,6 +63,31 @@ def test_an_animation_holds_its_frames_and_a_still():
     html = plotting.show_animation(frames, **WORDS)
     assert picture_in(html).n_frames == 5
     assert 'media="(prefers-reduced-motion: reduce)"' in html.data
+    assert 'width="480" height="320"' in html.data
+
+
+def steps(number):
+    figures = []
+    for step in range(number):
+        figure, axis = plotting.new_figure(height=1)
+        axis.plot([0, step])
+        figures.append(figure)
+    return figures
+
+
+def test_a_slider_shows_one_of_its_figures():
+    settings = ["0.1", "0.5", "a < b"]
+    html = plotting.show_slider(
+        steps(3), settings, label="IoU threshold", start=1, **WORDS
+    ).data
+    assert html.count("<img") == 3
+    assert [
+        i for i, part in enumerate(html.split("<img")[1:]) if "hidden " not in part[:9]
+    ] == [1]
+    assert "<output>0.5</output>" in html
+    assert 'max="2" value="1"' in html
+    assert 'data-settings="0.1|0.5|a &lt; b"' in html
+    assert f'alt="{WORDS["alt"]} IoU threshold: a &lt; b."' in html
 
 
 def test_source_is_a_fenced_block():
@@ -100,6 +125,24 @@ def test_drawings_are_kept_without_loss(tmp_path):
         ),
         (lambda: plotting.show_animation([CAT], **WORDS), "at least two, got 1"),
         (lambda: plotting.save_picture(CAT, "cat.png"), "end in .webp"),
+        (
+            lambda: plotting.show_slider(steps(1), ["a"], label="b", **WORDS),
+            "at least two.*got 1 figures",
+        ),
+        (
+            lambda: plotting.show_slider(steps(2), ["a"], label="b", **WORDS),
+            "got 2 figures and 1 settings",
+        ),
+        (
+            lambda: plotting.show_slider(
+                steps(2), ["a", "b"], label="c", start=2, **WORDS
+            ),
+            "start must be one of 2 figures, got 2",
+        ),
+        (
+            lambda: plotting.show_slider(steps(2), ["a", "b"], label=" ", **WORDS),
+            "label must say something",
+        ),
     ],
 )
 def test_what_is_refused(call, message):

@@ -33,6 +33,16 @@ PAPER = "#fbfaf7"
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#333333")
 
 
+# What a slider does, where it stands: a page that is saved or mailed keeps it.
+_ON_SLIDE = (
+    "const setting = this.dataset.settings.split('|')[this.value];"
+    "this.closest('figure').querySelectorAll('img').forEach("
+    "(picture, index) => { picture.hidden = index != this.value; });"
+    "this.previousElementSibling.textContent = setting;"
+    "this.setAttribute('aria-valuetext', setting);"
+)
+
+
 def new_figure(
     rows: int = 1, columns: int = 1, *, height: float = 3.0, **subplots: object
 ) -> tuple[Figure, object]:
@@ -70,14 +80,7 @@ def show_figure(figure: Figure, *, caption: str, alt: str) -> HTML:
     Raises:
         ValueError: the caption or the alternative text is empty.
     """
-    import matplotlib as mpl
-    from PIL import Image
-
-    buffer = io.BytesIO()
-    with mpl.rc_context(_style()):
-        figure.savefig(buffer, format="png", dpi=DPI, bbox_inches=_whole_width(figure))
-    picture = Image.open(buffer).convert("RGB")
-    return _figure_html(_small_webp(picture), picture.size, caption, alt)
+    return _figure_html(_picture(*_drawn(figure), alt), caption)
 
 
 def show_images(
@@ -211,13 +214,63 @@ def show_animation(
         method=4,
     )
     height = round(width * pictures[0].height / pictures[0].width)
+    moving = _picture(buffer.getvalue(), (width, height), alt)
+    still = _data_uri(_small_webp(pictures[-1]))
     return _figure_html(
-        buffer.getvalue(),
-        (2 * width, 2 * height),
+        '<picture><source media="(prefers-reduced-motion: reduce)" '
+        f'srcset="{still}">{moving}</picture>',
         caption,
-        alt,
-        still=_small_webp(pictures[-1]),
     )
+
+
+def show_slider(
+    figures: Sequence[Figure],
+    settings: Sequence[str],
+    *,
+    label: str,
+    start: int = 0,
+    caption: str,
+    alt: str,
+) -> HTML:
+    """Display one of several figures, chosen by a slider that needs no kernel.
+
+    Args:
+        figures: at least two from `new_figure`, drawn alike.
+        settings: what each stands for, in order, such as "0.3" and "0.5".
+        label: what the slider sets, such as "IoU threshold".
+        start: which figure is seen first.
+        caption: what to see, plain text.
+        alt: what they show, for a reader who does not see them; the setting is added.
+
+    Returns:
+        An HTML figure.
+
+    Raises:
+        ValueError: fewer than two figures, settings of another number, a start that is
+            none of them, or a caption, label or alternative text that is empty.
+    """
+    if len(figures) < 2 or len(settings) != len(figures):
+        raise ValueError(
+            f"figures must be at least two and settings one for each, got "
+            f"{len(figures)} figures and {len(settings)} settings"
+        )
+    if start not in range(len(figures)):
+        raise ValueError(f"start must be one of {len(figures)} figures, got {start}")
+    for name, value in (("label", label), ("alt", alt)):
+        if not value.strip():
+            raise ValueError(f"{name} must say something, got {value!r}")
+    pictures = [
+        _picture(*_drawn(figure), f"{alt} {label}: {setting}.", hidden=index != start)
+        for index, (figure, setting) in enumerate(zip(figures, settings, strict=True))
+    ]
+    chosen = escape(settings[start])
+    slider = (
+        f"<label><span>{escape(label)}</span> <output>{chosen}</output>"
+        f'<input type="range" min="0" max="{len(figures) - 1}" value="{start}" '
+        f'data-settings="{escape("|".join(settings))}" aria-valuetext="{chosen}" '
+        f'autocomplete="off" oninput="{_ON_SLIDE}"></label>'
+    )
+    return _figure_html("".join(pictures) + slider, caption)
 
 
 def show_source(function: Callable | type) -> Markdown:
@@ -313,33 +366,39 @@ def _small_webp(picture: Image.Image) -> bytes:
     return min(sizes, key=len)
 
 
-def _figure_html(
-    webp: bytes,
-    size: tuple[int, int],
-    caption: str,
-    alt: str,
-    still: bytes | None = None,
-) -> HTML:
+def _drawn(figure: Figure) -> tuple[bytes, tuple[int, int]]:
+    """A matplotlib figure as WebP, and its width and height in CSS pixels."""
+    import matplotlib as mpl
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    with mpl.rc_context(_style()):
+        figure.savefig(buffer, format="png", dpi=DPI, bbox_inches=_whole_width(figure))
+    picture = Image.open(buffer).convert("RGB")
+    # Two dots to the CSS pixel, nearly.
+    size = tuple(round(side * 96 / DPI) for side in picture.size)
+    return _small_webp(picture), size
+
+
+def _picture(
+    webp: bytes, size: tuple[int, int], alt: str, *, hidden: bool = False
+) -> str:
+    """An `img` whose width and height keep the page from jumping."""
+    if not alt.strip():
+        raise ValueError(f"alt must say something, got {alt!r}")
+    return (
+        f'<img{" hidden" * hidden} src="{_data_uri(webp)}" alt="{escape(alt)}" '
+        f'width="{size[0]}" height="{size[1]}" style="max-width: 100%; height: auto;">'
+    )
+
+
+def _figure_html(content: str, caption: str) -> HTML:
     from IPython.display import HTML
 
-    for name, value in (("caption", caption), ("alt", alt)):
-        if not value.strip():
-            raise ValueError(f"{name} must say something, got {value!r}")
-    # Two dots to the CSS pixel; width and height keep the page from jumping.
-    width, height = round(size[0] * 96 / DPI), round(size[1] * 96 / DPI)
-    if still is not None:
-        width, height = size[0] // 2, size[1] // 2
-    picture = (
-        f'<img src="{_data_uri(webp)}" alt="{escape(alt)}" width="{width}" '
-        f'height="{height}" style="max-width: 100%; height: auto;">'
-    )
-    if still is not None:
-        picture = (
-            '<picture><source media="(prefers-reduced-motion: reduce)" '
-            f'srcset="{_data_uri(still)}">{picture}</picture>'
-        )
+    if not caption.strip():
+        raise ValueError(f"caption must say something, got {caption!r}")
     return HTML(
-        f'<figure class="lc-figure">{picture}'
+        f'<figure class="lc-figure">{content}'
         f"<figcaption>{escape(caption)}</figcaption></figure>"
     )
 

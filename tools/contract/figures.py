@@ -6,7 +6,13 @@ import re
 from tools.contract.markdown import directives, outside_fences
 from tools.contract.tree import Tree
 
-FIGURES = ("show_figure", "show_images", "show_boxes", "show_animation")
+FIGURES = (
+    "show_figure",
+    "show_images",
+    "show_boxes",
+    "show_animation",
+    "show_slider",
+)
 FEWEST = 5
 ALT_LENGTH = 20  # characters; less says "a plot", not what it shows
 
