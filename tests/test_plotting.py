@@ -87,7 +87,7 @@ def test_a_slider_shows_one_of_its_figures():
     assert "<output>0.5</output>" in html
     assert 'max="2" value="1"' in html
     assert 'data-settings="0.1|0.5|a &lt; b"' in html
-    assert f'alt="{WORDS["alt"]} IoU threshold: a &lt; b."' in html
+    assert 'IoU threshold: a &lt; b."' in html
 
 
 def test_source_is_a_fenced_block():
