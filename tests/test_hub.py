@@ -1,5 +1,6 @@
 """Downloads from a server that misbehaves: the right file, or a clear error."""
 
+import contextlib
 import hashlib
 import io
 import multiprocessing
@@ -17,6 +18,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torchvision.datasets import ImageFolder
 
 from lesson_utils.data import _downloads, hub
 from tests.loopback import Server, slowly, stalling, status, truncated, whole
@@ -407,20 +409,65 @@ class TestArchivesThatAreNotTrusted:
             fetch(server.url, body)
 
 
-class TestPokemon:
-    def test_address_and_checksum_are_d2ls(self):
-        url, sha1 = d2l.DATA_HUB["pokemon"]
-        archive = hub.ARCHIVES["pokemon"]
+class TestDataSets:
+    @pytest.mark.parametrize("name", hub.ARCHIVES)
+    def test_address_and_checksum_are_d2ls(self, name):
+        url, sha1 = d2l.DATA_HUB[name]
+        archive = hub.ARCHIVES[name]
         assert archive.sha1 == sha1
         assert archive.url == url.replace("http://", "https://")
+        assert archive.folder == name
 
-    def test_fetched_and_read(self, tmp_path, monkeypatch):
-        body = zipped({f"pokemon/{k.split('/', 1)[1]}": v for k, v in MEMBERS.items()})
-        sha1 = hashlib.sha1(body, usedforsecurity=False).hexdigest()
-        with Server(whole(body)) as server:
-            archive = hub.Archive(server.url, sha1, "pokemon")
-            monkeypatch.setitem(hub.ARCHIVES, "pokemon", archive)
-            pokemon = hub.Pokemon(tmp_path, image_size=16)
+    @pytest.fixture
+    def serve(self, monkeypatch):
+        """Put a data set of these members on a server, and that on the list."""
+        servers = contextlib.ExitStack()
+
+        def call(name, members):
+            body = zipped(members)
+            server = servers.enter_context(Server(whole(body)))
+            sha1 = hashlib.sha1(body, usedforsecurity=False).hexdigest()
+            archive = hub.Archive(server.url, sha1, name)
+            monkeypatch.setitem(hub.ARCHIVES, name, archive)
+
+        with servers:
+            yield call
+
+    def test_hotdog(self, tmp_path, serve):
+        folders = ("train/hotdog", "train/not-hotdog", "test/hotdog", "test/not-hotdog")
+        serve("hotdog", {f"hotdog/{folder}/1.png": png(RED) for folder in folders})
+        train, test = hub.hotdog_folders(tmp_path)
+        for folder in (train, test):
+            pictures = ImageFolder(folder)
+            assert pictures.classes == ["hotdog", "not-hotdog"]
+            assert [label for _, label in pictures] == [0, 1]
+        assert train != test
+
+    def test_bananas(self, tmp_path, serve):
+        table = b"img_name,label,xmin,ymin,xmax,ymax\n0.png,0,4,0,8,4\n"
+        members = {}
+        for split in ("train", "val"):
+            folder = f"banana-detection/bananas_{split}"
+            members |= {
+                f"{folder}/label.csv": table,
+                f"{folder}/images/0.png": png(RED),
+            }
+        serve("banana-detection", members)
+        for split in ("train", "val"):
+            ((image, boxes, labels),) = list(
+                hub.Bananas(tmp_path, split=split, image_size=16)
+            )
+            assert image.shape == (3, 16, 16)
+            assert labels.tolist() == [0]
+            assert boxes.shape == (1, 4)
+        with pytest.raises(ValueError, match="split must be 'train' or 'val'"):
+            hub.Bananas(tmp_path, split="test")
+
+    def test_pokemon(self, tmp_path, serve):
+        serve(
+            "pokemon", {f"pokemon/{k.split('/', 1)[1]}": v for k, v in MEMBERS.items()}
+        )
+        pokemon = hub.Pokemon(tmp_path, image_size=16)
         assert pokemon.classes == ["ash", "birch"]
         assert [label for _, label in pokemon] == [0, 0, 1]
         assert pokemon[2][0].shape == (3, 16, 16)

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from lesson_utils.data._archives import unpack
 from lesson_utils.data._downloads import download
+from lesson_utils.data.detection_folder import DetectionFolder
 from lesson_utils.data.sprite_folder import SpriteFolder
 
 MANIFEST = ".complete.json"  # lies in an unpacked data set, and says what it holds
@@ -53,6 +54,14 @@ _D2L = "https://d2l-data.s3-accelerate.amazonaws.com"
 ARCHIVES = {
     "pokemon": Archive(
         f"{_D2L}/pokemon.zip", "c065c0e2593b8b161a2d7873e42418bf6a21106c", "pokemon"
+    ),
+    "hotdog": Archive(
+        f"{_D2L}/hotdog.zip", "fba480ffa8aa7e0febbb511d181409f899b9baa5", "hotdog"
+    ),
+    "banana-detection": Archive(
+        f"{_D2L}/banana-detection.zip",
+        "5de26c8fce5ccdea9f91267273464dc968d20d72",
+        "banana-detection",
     ),
 }
 
@@ -128,6 +137,57 @@ class Pokemon(SpriteFolder):
 
     def __init__(self, root: str | Path | None = None, image_size: int = 64) -> None:
         super().__init__(fetch("pokemon", root=root), image_size=image_size)
+
+
+def hotdog_folders(root: str | Path | None = None) -> tuple[Path, Path]:
+    """The pictures of hot dogs and of other things that d2l publishes.
+
+    Downloads them at the first use, see `fetch`. `torchvision.datasets.ImageFolder`
+    reads such a folder: it holds a folder `hotdog` and a folder `not-hotdog`.
+
+    Args:
+        root: as for `data_folder`.
+
+    Returns:
+        The folders of the training and of the test pictures.
+
+    Raises:
+        FetchError: the data set could not be fetched.
+
+    Source: Zhang et al., Dive into Deep Learning, section 14.2.
+    """
+    folder = fetch("hotdog", root=root)
+    return folder / "train", folder / "test"
+
+
+class Bananas(DetectionFolder):
+    """Photographs with a drawn banana in each, and its box, that d2l publishes.
+
+    Downloads them at the first use, see `fetch`.
+
+    Args:
+        root: as for `data_folder`.
+        split: "train" or "val".
+        image_size: S, the side of the pictures, in pixels; they are published at 256.
+
+    Raises:
+        ValueError: another split.
+        FetchError: the data set could not be fetched.
+
+    Source: Zhang et al., Dive into Deep Learning, section 14.6.
+    """
+
+    def __init__(
+        self,
+        root: str | Path | None = None,
+        *,
+        split: str = "train",
+        image_size: int = 256,
+    ) -> None:
+        if split not in ("train", "val"):
+            raise ValueError(f"split must be 'train' or 'val', got {split!r}")
+        folder = fetch("banana-detection", root=root) / f"bananas_{split}"
+        super().__init__(folder, classes=["banana"], image_size=image_size)
 
 
 def _fetch_into(home: Path, archive: Archive) -> None:

@@ -1,0 +1,325 @@
+"""Non-maximum suppression: of the boxes that say the same thing, keep the surest.
+
+The module of the chapter `book/detection/nms.ipynb`. Boxes are xyxy, in any unit. Ties
+between scores go to the box that comes first. Boxes without area have no overlap with
+anything, and are all kept.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from lesson_utils.anchors import decode_offsets
+from lesson_utils.common.boxes import box_iou, require_boxes
+
+# How many boxes are settled at once: enough to keep the processor busy, few enough for
+# a table of them against 20,000 others to stay small.
+BLOCK = 160
+
+
+class Detections(NamedTuple):
+    """What a detector says of one picture, the surest first.
+
+    Attributes:
+        boxes: (N, 4), xyxy.
+        scores: (N,), probabilities.
+        labels: (N,), int64, classes from 0; the background is none of them.
+    """
+
+    boxes: Tensor
+    scores: Tensor
+    labels: Tensor
+
+
+def greedy_nms(
+    boxes: Tensor,
+    scores: Tensor,
+    iou_threshold: float,
+    *,
+    overlap: Callable[[Tensor, Tensor], Tensor] = box_iou,
+) -> Tensor:
+    """Keep the best box, delete what overlaps it too much, repeat: one box at a time.
+
+    This is the algorithm to read; `nms` returns the same, and is the one to run.
+
+    Args:
+        boxes: (N, 4), xyxy.
+        scores: (N,), larger is surer.
+        iou_threshold: in [0, 1]; a box is deleted if its overlap with a kept one is
+            larger.
+        overlap: of (1, 4) and (N, 4) boxes, (1, N); `distance_box_iou` spares
+            neighbours whose centres are apart.
+
+    Returns:
+        (K,), int64: rows of `boxes`, the largest score first.
+
+    Raises:
+        ValueError: boxes are no xyxy boxes, scores are of another number or hold a NaN,
+            or the threshold leaves [0, 1].
+
+    Source: Felzenszwalb et al., Object Detection with Discriminatively Trained
+        Part-Based Models, TPAMI 2010, section 7.
+    """
+    _check(boxes, scores, iou_threshold)
+    left = scores.argsort(descending=True, stable=True)
+    kept = []
+    while len(left):
+        best, left = left[:1], left[1:]
+        kept.append(best)
+        left = left[overlap(boxes[best], boxes[left])[0] <= iou_threshold]
+    return torch.cat(kept) if kept else left
+
+
+def nms(boxes: Tensor, scores: Tensor, iou_threshold: float) -> Tensor:
+    """Non-maximum suppression, many boxes at a time; exactly what `greedy_nms` keeps.
+
+    Args:
+        boxes: (N, 4), xyxy.
+        scores: (N,), larger is surer.
+        iou_threshold: in [0, 1]; a box is deleted if its IoU with a kept one is larger.
+
+    Returns:
+        (K,), int64: rows of `boxes`, the largest score first.
+
+    Raises:
+        ValueError: see `greedy_nms`.
+
+    Source: blocks that are settled by iterating as in Zheng et al., Enhancing Geometric
+        Factors in Model Learning and Inference for Object Detection and Instance
+        Segmentation, IEEE Transactions on Cybernetics 2022.
+    """
+    _check(boxes, scores, iou_threshold)
+    rows = scores.argsort(descending=True, stable=True)
+    left = _columns(boxes)[:, rows]  # (5, N)
+    work = left.new_empty(3, min(BLOCK, len(rows)) * len(rows))
+    kept = []
+    while len(rows):
+        block, left = left[:, :BLOCK], left[:, BLOCK:]
+        keep = _settle(_iou(block, block, work) > iou_threshold).nonzero()[:, 0]
+        kept.append(rows[keep])
+        largest = _iou(block.index_select(1, keep), left, work).amax(dim=0)
+        free = (largest <= iou_threshold).nonzero()[:, 0]
+        left, rows = left.index_select(1, free), rows[BLOCK:][free]
+    return torch.cat(kept) if kept else rows
+
+
+def batched_nms(
+    boxes: Tensor, scores: Tensor, labels: Tensor, iou_threshold: float
+) -> Tensor:
+    """Non-maximum suppression for each class: a cat does not delete a dog.
+
+    Args:
+        boxes: (N, 4), xyxy.
+        scores: (N,), larger is surer.
+        labels: (N,), of any type that can be compared: the class of each box.
+        iou_threshold: in [0, 1].
+
+    Returns:
+        (K,), int64: rows of `boxes`, the largest score first, whatever the class.
+
+    Raises:
+        ValueError: labels are of another number, or see `greedy_nms`.
+    """
+    if labels.shape != scores.shape:
+        raise ValueError(
+            f"labels must be one for each score, got shapes {tuple(labels.shape)} and "
+            f"{tuple(scores.shape)}"
+        )
+    _check(boxes, scores, iou_threshold)
+    rows = [(labels == label).nonzero()[:, 0] for label in labels.unique()]
+    kept = [row[nms(boxes[row], scores[row], iou_threshold)] for row in rows]
+    # In the order of the boxes first, so that ties go to the box that comes first.
+    together = torch.cat(kept).sort().values if kept else labels.new_zeros(0).long()
+    return together[scores[together].argsort(descending=True, stable=True)]
+
+
+def soft_nms(
+    boxes: Tensor,
+    scores: Tensor,
+    *,
+    sigma: float = 0.5,
+    score_threshold: float = 0.001,
+) -> tuple[Tensor, Tensor]:
+    """Lower the score of what overlaps a better box, and delete nothing else.
+
+    A score s becomes s exp(-IoU^2 / sigma) with each better box that is picked.
+
+    Args:
+        boxes: (N, 4), xyxy.
+        scores: (N,), in [0, 1]: probabilities.
+        sigma: above 0; the smaller, the more overlap costs.
+        score_threshold: in [0, 1]; what falls below it is dropped.
+
+    Returns:
+        Rows of `boxes`, (K,), int64, in the order in which they are picked, and their
+        new scores, (K,), which fall along it.
+
+    Raises:
+        ValueError: boxes are no xyxy boxes, scores are of another number or outside
+            [0, 1], `sigma` is not positive, or the threshold leaves [0, 1].
+
+    Source: Bodla et al., Soft-NMS: Improving Object Detection with One Line of Code,
+        ICCV 2017, equation 4.
+    """
+    _check(boxes, scores, score_threshold, name="score_threshold")
+    if not sigma > 0:
+        raise ValueError(f"sigma must be > 0, got {sigma}")
+    if not ((scores >= 0) & (scores <= 1)).all():
+        raise ValueError(
+            f"scores must be probabilities in [0, 1], got {scores.min().item()} to "
+            f"{scores.max().item()}"
+        )
+    scores, left = scores.clone(), scores.new_ones(len(scores), dtype=torch.bool)
+    picked, new_scores = [], []
+    while left.any():
+        best = scores.masked_fill(~left, -1).argmax()
+        if scores[best] < score_threshold:
+            break
+        picked.append(best)
+        new_scores.append(scores[best].clone())
+        left[best] = False
+        iou = box_iou(boxes[best, None], boxes)[0]
+        scores *= (-iou.square() / sigma).exp().to(scores.dtype)
+    if not picked:
+        return torch.zeros(0, dtype=torch.int64, device=boxes.device), scores[:0]
+    return torch.stack(picked), torch.stack(new_scores)
+
+
+def multibox_detection(
+    logits: Tensor,
+    offsets: Tensor,
+    anchors: Tensor,
+    *,
+    iou_threshold: float = 0.5,
+    score_threshold: float = 0.01,
+    max_detections: int = 100,
+) -> list[Detections]:
+    """From what a single-shot detector puts out to its detections.
+
+    Decode the offsets, softmax over the classes, drop the background, keep what is sure
+    enough, suppress within each class.
+
+    Args:
+        logits: (B, A, K + 1), of K classes after the background, which is class 0.
+        offsets: (B, 4A), as `anchors.anchor_targets` returns them.
+        anchors: (A, 4), xyxy in shares of the picture.
+        iou_threshold: in [0, 1], of the suppression.
+        score_threshold: in [0, 1]; a class below it is no detection. An anchor may
+            report several classes.
+        max_detections: in each picture, the surest; at least 1.
+
+    Returns:
+        For each picture its detections, boxes clipped to the picture.
+
+    Raises:
+        ValueError: shapes that do not fit, logits that are not finite, a threshold that
+            leaves [0, 1], or see `anchors.decode_offsets`.
+
+    Source: Liu et al., SSD: Single Shot MultiBox Detector, ECCV 2016, section 2.2.
+    """
+    _check_outputs(logits, offsets, anchors)
+    for name, value in (
+        ("iou_threshold", iou_threshold),
+        ("score_threshold", score_threshold),
+    ):
+        _check_share(name, value)
+    if not isinstance(max_detections, int) or max_detections < 1:
+        raise ValueError(
+            f"max_detections must be a whole number >= 1, got {max_detections!r}"
+        )
+    boxes = decode_offsets(anchors, offsets.unflatten(1, (-1, 4))).clamp(0, 1)
+    probabilities = logits.softmax(dim=-1)[..., 1:]  # (B, A, K)
+    result = []
+    for their_boxes, their_scores in zip(boxes, probabilities, strict=True):
+        anchor, label = (their_scores >= score_threshold).nonzero(as_tuple=True)
+        sure, found = their_scores[anchor, label], their_boxes[anchor]
+        kept = batched_nms(found, sure, label, iou_threshold)[:max_detections]
+        result.append(Detections(found[kept], sure[kept], label[kept]))
+    return result
+
+
+def _columns(boxes: Tensor) -> Tensor:
+    """(5, N): all x1, all y1, all x2, all y2, all areas, each in one piece."""
+    boxes = boxes.to(torch.promote_types(boxes.dtype, torch.float32))
+    x1, y1, x2, y2 = boxes.unbind(dim=1)
+    # Boxes without area share nothing: 0 by nearly 0 is 0, where 0 by 0 is NaN.
+    area = ((x2 - x1) * (y2 - y1)).clamp(min=torch.finfo(boxes.dtype).tiny)
+    return torch.stack([x1, y1, x2, y2, area])
+
+
+def _iou(first: Tensor, second: Tensor, work: Tensor) -> Tensor:
+    """IoU of N with M boxes as columns, (N, M), written into `work`.
+
+    Tables this large cost more to get from the system than to compute; and a sum in
+    place saves a trip to memory.
+    """
+    shape = first.shape[1], second.shape[1]
+    shared, height, other = (w[: shape[0] * shape[1]].view(shape) for w in work)
+    left1, top1, right1, bottom1, area1 = first[:, :, None]
+    left2, top2, right2, bottom2, area2 = second
+    torch.minimum(right1, right2, out=shared)
+    shared.sub_(torch.maximum(left1, left2, out=other)).clamp_(min=0)
+    torch.minimum(bottom1, bottom2, out=height)
+    height.sub_(torch.maximum(top1, top2, out=other))
+    # A negative height needs no clamp: it makes an IoU below 0, which deletes nothing.
+    shared.mul_(height)
+    union = torch.add(area1, area2, out=height).sub_(shared)
+    return shared.div_(union)
+
+
+def _settle(deletes: Tensor) -> Tensor:
+    """(N,), bool: which of N boxes in the order of their scores a greedy pass keeps.
+
+    A box goes if one that is kept, before it, deletes it. Begin with all kept, and
+    apply that rule until nothing changes: after k rounds the first k are right.
+
+    Args:
+        deletes: (N, N), bool, row i being what box i would delete.
+    """
+    deletes = deletes.triu(diagonal=1)
+    keep = deletes.new_ones(len(deletes))
+    if not deletes.any():
+        return keep
+    while True:
+        new = ~deletes[keep].any(dim=0)
+        if torch.equal(new, keep):
+            return keep
+        keep = new
+
+
+def _check(
+    boxes: Tensor, scores: Tensor, threshold: float, name: str = "iou_threshold"
+) -> None:
+    require_boxes("boxes", boxes)
+    if boxes.dim() != 2 or scores.shape != boxes.shape[:1]:
+        raise ValueError(
+            "boxes must be (N, 4) and scores (N,), got shapes "
+            f"{tuple(boxes.shape)} and {tuple(scores.shape)}"
+        )
+    if scores.isnan().any():
+        place = scores.isnan().nonzero()[0].item()
+        raise ValueError(f"scores must be numbers, got NaN for box {place}")
+    _check_share(name, threshold)
+
+
+def _check_share(name: str, value: float) -> None:
+    if not 0 <= value <= 1:
+        raise ValueError(f"{name} must lie in [0, 1], got {value}")
+
+
+def _check_outputs(logits: Tensor, offsets: Tensor, anchors: Tensor) -> None:
+    if (
+        logits.dim() != 3
+        or logits.shape[2] < 2
+        or offsets.shape != (len(logits), 4 * logits.shape[1])
+        or anchors.shape != (logits.shape[1], 4)
+    ):
+        raise ValueError(
+            "logits must be (B, A, K + 1) of at least one class and the background, "
+            "offsets (B, 4A), anchors (A, 4), got shapes "
+            f"{tuple(logits.shape)}, {tuple(offsets.shape)}, {tuple(anchors.shape)}"
+        )
+    if not logits.isfinite().all():
+        raise ValueError("logits must be finite, got a NaN or an infinity")
