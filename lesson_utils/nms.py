@@ -26,6 +26,8 @@ class Detections(NamedTuple):
         boxes: (N, 4), xyxy.
         scores: (N,), probabilities.
         labels: (N,), int64, classes from 0; the background is none of them.
+
+    Source: the definition.
     """
 
     boxes: Tensor
@@ -121,6 +123,8 @@ def batched_nms(
 
     Raises:
         ValueError: labels are of another number, or see `greedy_nms`.
+
+    Source: Liu et al., SSD: Single Shot MultiBox Detector, ECCV 2016, section 2.2.
     """
     if labels.shape != scores.shape:
         raise ValueError(
