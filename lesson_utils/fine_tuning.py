@@ -1,0 +1,589 @@
+"""Fine-tuning: a network that was trained elsewhere, a new head, a gentle rest.
+
+The module of the chapter `book/training/fine_tuning.ipynb`. The *head* is the linear
+layer whose output is the model's; everything before it is the *backbone*. Pictures are
+(N, 3, H, W), uint8 or in [0, 1]; a model with buffers `mean` and `std`, (3,) each, has
+them standardised by those, any other model takes its inputs as they are.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import MethodType
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+
+from lesson_utils.common.compute import make_fabric
+from lesson_utils.common.training import (
+    load_checkpoint,
+    require_finite,
+    save_checkpoint,
+)
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+_ORDER, _CHANGE = 0, 1  # what random numbers are drawn for
+
+
+def find_head(model: nn.Module, *, example: Tensor | None = None) -> str:
+    """The name of the linear layer that gives a model's output.
+
+    It is the last layer with parameters, in the order in which layers are registered:
+    in torchvision's classifiers that is the order of the computation, too.
+
+    Args:
+        model: a classifier of any shape.
+        example: (B, ...), a batch that the model takes. With it the layer is not only
+            looked up but tried.
+
+    Returns:
+        The name as in `model.named_modules()`: "classifier", "fc", "heads.head" and
+        so on; empty if the model is itself a linear layer.
+
+    Raises:
+        ValueError: the last layer with parameters is no `nn.Linear`, or the model
+            does not return that layer's output for the example.
+
+    Source: the definition of a head.
+    """
+    layers = [
+        (name, module)
+        for name, module in model.named_modules()
+        if any(True for _ in module.parameters(recurse=False))
+    ]
+    name, head = layers[-1] if layers else ("", model)
+    if not isinstance(head, nn.Linear):
+        raise ValueError(
+            "model must have an nn.Linear as its last layer with parameters, got "
+            f"{type(head).__name__} {name!r} in a {type(model).__name__}"
+        )
+    if example is not None and not _gives_the_output(head, model, example):
+        raise ValueError(
+            f"model must return the output of its last linear layer {name!r}, and "
+            f"this {type(model).__name__} returns something else"
+        )
+    return name
+
+
+def replace_head(
+    model: nn.Module,
+    num_classes: int,
+    *,
+    rows: Mapping[int, int] | None = None,
+    example: Tensor | None = None,
+) -> nn.Module:
+    """Give a model a new head, drawn as torch draws a new `nn.Linear`.
+
+    Args:
+        model: a classifier of any shape, changed in place; see `find_head`.
+        num_classes: K, at least 1.
+        rows: for some of the K new classes, the class of the old head whose row (of
+            the weight, and its bias) they begin with.
+        example: (B, ...), as for `find_head`.
+
+    Returns:
+        The model itself; the new layer, if the model was nothing but a linear layer.
+        The new head has a bias if the old one had, and its device and dtype; it is
+        trained even in a frozen model.
+
+    Raises:
+        ValueError: the model has no head, `num_classes` is not a whole number >= 1, or
+            `rows` names a class that is not there.
+
+    Source: Girshick et al., Rich Feature Hierarchies for Accurate Object Detection and
+        Semantic Segmentation, CVPR 2014, section 2.3 (a new, random classification
+        layer).
+    """
+    if type(num_classes) is not int or num_classes < 1:
+        raise ValueError(
+            f"num_classes must be a whole number >= 1, got {num_classes!r}"
+        )
+    old = model.get_submodule(find_head(model, example=example))
+    new = nn.Linear(
+        old.in_features,
+        num_classes,
+        bias=old.bias is not None,
+        device=old.weight.device,
+        dtype=old.weight.dtype,
+    )
+    _copy_rows(old, new, rows or {})
+    if old is model:
+        return new
+    for parent in list(model.modules()):
+        for name, child in list(parent._modules.items()):  # every name it goes by
+            if child is old:
+                setattr(parent, name, new)
+    return model
+
+
+def freeze(module: nn.Module) -> nn.Module:
+    """Keep a module as it is: no gradients, and evaluation mode for good.
+
+    Evaluation mode is half of it: in training mode batch norm would go on moving its
+    running statistics, gradients or not. `model.train()` passes a frozen module by.
+
+    Args:
+        module: a model or a part of one, of any shape, changed in place. Frozen as a
+            whole first and given a new head then, a model trains nothing but that.
+
+    Returns:
+        The module itself.
+
+    Source: the definition; that batch norm's statistics are fixed along with its
+        weights is in He et al., Deep Residual Learning, CVPR 2016, appendix A.
+    """
+    module.eval().requires_grad_(False)
+    for part in module.modules():
+        part.train = MethodType(_stay, part)
+    return module
+
+
+def unfreeze(module: nn.Module) -> nn.Module:
+    """Undo `freeze`, for the whole of a module.
+
+    Args:
+        module: of any shape, changed in place.
+
+    Returns:
+        The module itself, in training mode.
+
+    Source: the definition.
+    """
+    for part in module.modules():
+        part.__dict__.pop("train", None)
+    return module.requires_grad_().train()
+
+
+def parameter_groups(
+    model: nn.Module, *, learning_rate: float, head_multiplier: float = 10.0
+) -> list[dict[str, object]]:
+    """What an optimiser takes: the backbone at one learning rate, the head at another.
+
+    Args:
+        model: a classifier of any shape; see `find_head`.
+        learning_rate: of the backbone, above 0.
+        head_multiplier: how many times faster the head learns, above 0.
+
+    Returns:
+        Dicts of "params" and "lr", the backbone first. Each parameter that is trained
+        is in one of them, once; one that is frozen in none. A group without parameters
+        is left out.
+
+    Raises:
+        ValueError: the model has no head or nothing to train, or a number is not
+            finite and above 0.
+
+    Source: Zhang et al., Dive into Deep Learning, 2023, section 14.2 (ten times).
+    """
+    _check_positive(learning_rate=learning_rate, head_multiplier=head_multiplier)
+    head = list(model.get_submodule(find_head(model)).parameters())
+    in_head = {id(parameter) for parameter in head}
+    backbone = [p for p in model.parameters() if id(p) not in in_head]
+    groups = [
+        {"params": [p for p in parameters if p.requires_grad], "lr": rate}
+        for parameters, rate in (
+            (backbone, learning_rate),
+            (head, learning_rate * head_multiplier),
+        )
+    ]
+    if not any(group["params"] for group in groups):
+        raise ValueError(
+            "model must have a parameter that is trained, and all of this one's are "
+            "frozen: freeze first and replace the head then"
+        )
+    return [group for group in groups if group["params"]]
+
+
+def standardise(images: Tensor, model: nn.Module) -> Tensor:
+    """Pictures as a model takes them: its own mean taken off, by its own deviation.
+
+    Args:
+        images: (B, 3, H, W), uint8, or floating point in [0, 1].
+        model: with buffers `mean` and `std`, (3,) each; without them the images come
+            back as they are, whatever they hold.
+
+    Returns:
+        (B, 3, H, W), floating point.
+
+    Raises:
+        ValueError: the images are not (B, 3, H, W) in [0, 1] or uint8.
+
+    Source: Krizhevsky et al., ImageNet Classification with Deep Convolutional Neural
+        Networks, 2012, section 2, for the mean; by the deviation, too, as in
+        torchvision.
+    """
+    if getattr(model, "mean", None) is None:
+        return images
+    if images.dim() != 4 or images.shape[1] != len(model.mean):
+        raise ValueError(
+            f"images must be (B, {len(model.mean)}, H, W), got {tuple(images.shape)}"
+        )
+    if images.dtype == torch.uint8:
+        images = images.float() / 255
+    if not ((images >= 0) & (images <= 1)).all():  # false for NaN, too
+        raise ValueError(
+            "images must lie in [0, 1], or be uint8, got "
+            f"[{images.min().item():g}, {images.max().item():g}]"
+        )
+    shape = (-1, 1, 1)
+    return (images - model.mean.view(shape)) / model.std.view(shape)
+
+
+def train(
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    *,
+    steps: int = 200,
+    learning_rate: float = 1e-3,
+    head_multiplier: float = 10.0,
+    batch_size: int = 32,
+    weight_decay: float = 0.01,
+    seed: int = 0,
+    augment: Callable[..., Tensor] | None = None,
+    fabric: Fabric | None = None,
+    checkpoint: str | Path | None = None,
+    save_every: int | None = None,
+    progress: bool = True,
+) -> dict[str, list[float]]:
+    """Train what is not frozen, in place, at rates that fall to 0 in a straight line.
+
+    Order and changes of a step depend on `seed` and its number alone: a run that is
+    resumed goes on as if it had never stopped.
+
+    Args:
+        model: from (B, ...) to logits (B, K); it is left in evaluation mode.
+        images: (N, 3, H, W), uint8 or in [0, 1], or what else the model takes.
+        labels: (N,), whole numbers from 0 to K - 1.
+        steps: batches in all.
+        learning_rate: of the backbone, at the first step.
+        head_multiplier: as for `parameter_groups`.
+        batch_size: pictures a step, in all processes together; N if there are fewer.
+        weight_decay: AdamW's.
+        seed: of the order of the pictures and of their changes.
+        augment: `augment(images, generator=…)` changes each batch (B, 3, H, W), before
+            it is standardised.
+        fabric: launched; by default one process on the device that is there.
+        checkpoint: a file. If it is there, the run goes on from it; it is written at
+            the end and at every `save_every` steps.
+        save_every: in steps; by default only at the end.
+        progress: whether to show a bar.
+
+    Returns:
+        "loss" and "accuracy", of each step's batch before it was learned from.
+
+    Raises:
+        ValueError: an argument is out of its range, there is no head or nothing to
+            train, or the checkpoint is of another run.
+        FloatingPointError: the loss is no longer a number.
+
+    Source: Loshchilov and Hutter, Decoupled Weight Decay Regularization, ICLR 2019,
+        for AdamW.
+    """
+    if fabric is None:
+        fabric = make_fabric()
+        fabric.launch()
+    _check_positive(steps=steps, batch_size=batch_size)
+    _check_pairs(images, labels, model)
+    settings = {
+        "images": len(images),
+        "steps": steps,
+        "learning_rate": learning_rate,
+        "head_multiplier": head_multiplier,
+        "batch_size": batch_size,
+        "weight_decay": weight_decay,
+        "seed": seed,
+    }
+    groups = parameter_groups(
+        model, learning_rate=learning_rate, head_multiplier=head_multiplier
+    )
+    optimiser = torch.optim.AdamW(groups, weight_decay=weight_decay)
+    peaks = [group["lr"] for group in groups]
+    model.train().to(fabric.device, memory_format=torch.channels_last)
+    network, optimiser = fabric.setup(model, optimiser)
+    rows = _resume(checkpoint, model, optimiser, settings, fabric)
+    for step in _with_bar(len(rows), steps, progress, fabric):
+        for group, peak in zip(optimiser.param_groups, peaks, strict=True):
+            group["lr"] = peak * (1 - step / steps)
+        index = _batch(len(images), batch_size, seed, step)
+        index = index[fabric.global_rank :: fabric.world_size]
+        batch = images[index]
+        if augment is not None:
+            drawer = _drawer(seed, _CHANGE, step, fabric.global_rank)
+            batch = augment(batch, generator=drawer)
+        batch, answers = fabric.to_device((batch, labels[index]))
+        logits = network(standardise(batch, model)).float()
+        loss = F.cross_entropy(logits, answers)
+        require_finite(step + 1, loss=loss.detach())
+        optimiser.zero_grad()
+        fabric.backward(loss)
+        optimiser.step()
+        share = (logits.argmax(1) == answers).float().mean()
+        rows.append(_read(torch.stack([loss.detach(), share]), fabric))
+        if step + 1 == steps or (save_every and (step + 1) % save_every == 0):
+            _save(checkpoint, model, optimiser, settings, rows, fabric)
+    model.eval()
+    return {"loss": [row[0] for row in rows], "accuracy": [row[1] for row in rows]}
+
+
+def extract_features(
+    model: nn.Module, images: Tensor, *, batch_size: int = 256
+) -> Tensor:
+    """What reaches the head: all that a frozen backbone has to say of the pictures.
+
+    Args:
+        model: a classifier; see `find_head`.
+        images: (N, 3, H, W), uint8 or in [0, 1], or what else the model takes.
+        batch_size: pictures at a time.
+
+    Returns:
+        (N, D), on the CPU.
+
+    Raises:
+        ValueError: the model has no head, or the images are not as said.
+
+    Source: Donahue et al., DeCAF, ICML 2014.
+    """
+    features = []
+    head = model.get_submodule(find_head(model))
+    handle = head.register_forward_pre_hook(
+        lambda _, inputs: features.append(inputs[0])
+    )
+    try:
+        predict(model, images, batch_size=batch_size)
+    finally:
+        handle.remove()
+    return torch.cat([part.cpu() for part in features])
+
+
+def predict(model: nn.Module, images: Tensor, *, batch_size: int = 256) -> Tensor:
+    """A model's logits, in evaluation mode.
+
+    Args:
+        model: from (B, ...) to (B, K); its modes are put back afterwards.
+        images: (N, 3, H, W), uint8 or in [0, 1], or what else the model takes.
+        batch_size: pictures at a time.
+
+    Returns:
+        (N, K), on the CPU.
+
+    Raises:
+        ValueError: there are no images, or they are not as said.
+
+    Source: the definition.
+    """
+    if not len(images):
+        raise ValueError(f"images must be at least one, got {tuple(images.shape)}")
+    device = next(model.parameters()).device
+    with _evaluating(model):
+        logits = [
+            model(standardise(part.to(device), model)).cpu()
+            for part in images.split(batch_size)
+        ]
+    return torch.cat(logits)
+
+
+def accuracy(
+    model: nn.Module, images: Tensor, labels: Tensor, *, batch_size: int = 256
+) -> float:
+    """The share of pictures whose largest logit is that of their label.
+
+    Args:
+        model: from (B, ...) to (B, K).
+        images: (N, 3, H, W), uint8 or in [0, 1], or what else the model takes.
+        labels: (N,).
+        batch_size: pictures at a time.
+
+    Returns:
+        A scalar in [0, 1].
+
+    Raises:
+        ValueError: there are no images, or they are not as said.
+
+    Source: the definition.
+    """
+    guesses = predict(model, images, batch_size=batch_size).argmax(1)
+    return (guesses == labels).float().mean().item()
+
+
+def take_per_class(
+    data: Dataset, number: int, *, classes: Sequence[int]
+) -> tuple[Tensor, Tensor]:
+    """The first pictures of some classes of a data set, equally many of each.
+
+    Args:
+        data: items (picture, class); a data set that draws is asked for no more than
+            it takes.
+        number: n, pictures of each class, at least 1.
+        classes: K of the data set's classes, in the order of their new labels.
+
+    Returns:
+        The pictures, (K * n, C, H, W), class by class, and the labels, (K * n,).
+
+    Raises:
+        ValueError: there is no class, or the data hold too few pictures of one.
+
+    Source: the definition.
+    """
+    _check_positive(number=number, classes=len(classes))
+    found: dict[int, list[Tensor]] = {int(name): [] for name in classes}
+    for index in range(len(data)):
+        if all(len(pictures) == number for pictures in found.values()):
+            break
+        picture, label = data[index]
+        if len(found.get(int(label), range(number))) < number:
+            found[int(label)].append(picture)
+    for name, pictures in found.items():
+        if len(pictures) < number:
+            raise ValueError(
+                f"number must be at most {len(pictures)} for class {name} of these "
+                f"{len(data)} pictures, got {number}"
+            )
+    images = torch.stack([x for pictures in found.values() for x in pictures])
+    return images, torch.arange(len(found)).repeat_interleave(number)
+
+
+def _stay(module: nn.Module, mode: bool = True) -> nn.Module:
+    """In place of a frozen module's `train`, which its parent calls: change nothing."""
+    return module
+
+
+@contextmanager
+def _evaluating(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode without gradients; each part's own mode is put back."""
+    modes = [(part, part.training) for part in model.modules()]
+    model.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        for part, mode in modes:
+            part.training = mode
+
+
+def _gives_the_output(head: nn.Module, model: nn.Module, example: Tensor) -> bool:
+    outputs = []
+    handle = head.register_forward_hook(lambda *call: outputs.append(call[-1]))
+    try:
+        with _evaluating(model):
+            result = model(example)
+    finally:
+        handle.remove()
+    return any(output is result for output in outputs)
+
+
+def _copy_rows(old: nn.Linear, new: nn.Linear, rows: Mapping[int, int]) -> None:
+    for target, source in rows.items():
+        if not 0 <= target < new.out_features or not 0 <= source < old.out_features:
+            raise ValueError(
+                f"rows must lead from one of {new.out_features} new classes to one of "
+                f"{old.out_features} old ones, got {target!r}: {source!r}"
+            )
+        with torch.no_grad():
+            new.weight[target] = old.weight[source]
+            if new.bias is not None:
+                new.bias[target] = old.bias[source]
+
+
+def _batch(number: int, batch_size: int, seed: int, step: int) -> Tensor:
+    """The pictures' indices (batch_size,) of a step: each once before any twice."""
+    size = min(batch_size, number)
+    epoch, place = divmod(step, number // size)  # what fills no batch waits
+    order = torch.randperm(number, generator=_drawer(seed, _ORDER, epoch))
+    return order[place * size : (place + 1) * size]
+
+
+def _drawer(*numbers: int) -> torch.Generator:
+    """A random generator of its own for each seed, purpose and number."""
+    # torch keeps 32 bits of a seed; numpy mixes the numbers into as many.
+    mixed = np.random.SeedSequence(numbers).generate_state(1)
+    return torch.Generator().manual_seed(int(mixed[0]))
+
+
+def _with_bar(start: int, steps: int, progress: bool, fabric: Fabric) -> Iterator[int]:
+    from tqdm import tqdm  # not on every GPU server
+
+    silent = not progress or fabric.global_rank > 0
+    return iter(tqdm(range(start, steps), total=steps, initial=start, disable=silent))
+
+
+def _read(row: Tensor, fabric: Fabric) -> list[float]:
+    if fabric.world_size > 1:
+        row = fabric.all_reduce(row, reduce_op="mean")
+    return row.tolist()
+
+
+def _save(
+    path: str | Path | None,
+    model: nn.Module,
+    optimiser: object,
+    settings: dict,
+    rows: list[list[float]],
+    fabric: Fabric,
+) -> None:
+    if path is None:
+        return
+    if fabric.global_rank == 0:
+        state = {
+            "settings": settings,
+            "rows": rows,
+            "model": model.state_dict(),
+            "optimiser": optimiser.state_dict(),
+        }
+        save_checkpoint(path, state)
+    fabric.barrier()
+
+
+def _resume(
+    path: str | Path | None,
+    model: nn.Module,
+    optimiser: object,
+    settings: dict,
+    fabric: Fabric,
+) -> list[list[float]]:
+    """Put model and optimiser where a checkpoint left them; the rows up to there."""
+    if path is None or not Path(path).exists():
+        return []
+    state = load_checkpoint(path, map_location=fabric.device)
+    try:
+        for name, value in settings.items():
+            if state["settings"][name] != value:
+                raise ValueError(
+                    f"{name} is {state['settings'][name]} there and {value} here"
+                )
+        model.load_state_dict(state["model"])
+        optimiser.optimizer.load_state_dict(state["optimiser"])
+        return list(state["rows"])
+    except (KeyError, RuntimeError, ValueError) as error:
+        raise ValueError(
+            f"checkpoint must be of this run, got {path}: {error}"
+        ) from error
+
+
+def _check_positive(**values: float) -> None:
+    for name, value in values.items():
+        if not 0 < value < math.inf:
+            raise ValueError(f"{name} must be finite and above 0, got {value}")
+
+
+def _check_pairs(images: Tensor, labels: Tensor, model: nn.Module) -> None:
+    if not len(images) or labels.shape != (len(images),):
+        raise ValueError(
+            f"labels must be (N,), one for each of N >= 1 images, got "
+            f"{tuple(labels.shape)} for images {tuple(images.shape)}"
+        )
+    classes = model.get_submodule(find_head(model)).out_features
+    if labels.is_floating_point() or not 0 <= labels.min() <= labels.max() < classes:
+        raise ValueError(
+            f"labels must be whole numbers from 0 to {classes - 1}, got "
+            f"[{labels.min().item()}, {labels.max().item()}], {labels.dtype}"
+        )

@@ -1,0 +1,56 @@
+"""Studies: each that is there can be read; what is none is refused."""
+
+import json
+
+import pytest
+
+from lesson_utils.common import studies
+from lesson_utils.common.studies import STUDIES, read_study
+
+NAMES = sorted(path.stem for path in STUDIES.glob("*.json"))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_committed_study_says_how_it_was_made(name):
+    study = read_study(name)
+    assert study["command"] == f"python -m tools.study_{name}"
+    assert study["rows"]
+    assert study["minutes"] > 0
+    assert {"torch", "cores", "cpu"} <= study["machine"].keys()
+
+
+def test_there_is_a_study():
+    assert "fine_tuning" in NAMES
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setattr(studies, "STUDIES", tmp_path)
+    return tmp_path
+
+
+def test_read_as_written(folder):
+    study = {"command": "c", "machine": {}, "minutes": 1, "rows": [{"a": 1.5}]}
+    (folder / "made.json").write_text(json.dumps(study))
+    assert read_study("made") == study
+
+
+@pytest.mark.parametrize("name", ["unknown", "", "../secret", "made.json"])
+def test_no_such_study(folder, name):
+    (folder / "made.json").write_text("{}")
+    with pytest.raises(ValueError, match="name must be one of made, got"):
+        read_study(name)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("{", "whole study"),
+        ("[]", "whole study"),
+        ('{"rows": [], "minutes": 1}', "without command, machine"),
+    ],
+)
+def test_a_broken_study(folder, text, words):
+    (folder / "made.json").write_text(text)
+    with pytest.raises(ValueError, match=words):
+        read_study("made")
