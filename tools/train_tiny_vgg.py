@@ -67,7 +67,7 @@ def main() -> None:
         "probe_accuracy_random_weights": [round(value, 3) for value in untrained],
         "classes": classes,
     }
-    write(network, card, options.out)
+    write(network, card, options.out / "tiny_vgg.safetensors")
     print(json.dumps(card, indent=2))
 
 
@@ -95,7 +95,7 @@ def draw(seed: int, per_class: int) -> tuple[Tensor, Tensor, list[str]]:
 
 
 def gather(pictures: Dataset) -> tuple[Tensor, Tensor]:
-    """A data set's pictures as bytes (N, 3, 64, 64), and its labels (N,)."""
+    """A data set's pictures as bytes, (N, 3, S, S), and its labels, (N,)."""
     loader = DataLoader(pictures, batch_size=500, num_workers=os.cpu_count() or 1)
     batches = [((images * 255).byte(), labels) for images, labels in loader]
     images, labels = zip(*batches, strict=True)
@@ -192,13 +192,12 @@ def probe(network: TinyVGG) -> float:
     return float(linear.score(scaler.transform(features[half:]), labels[half:]))
 
 
-def write(network: TinyVGG, card: dict, folder: Path) -> None:
-    """Write the weights, then the card with their digest."""
-    path = folder / "tiny_vgg.safetensors"
+def write(network: nn.Module, card: dict, path: Path) -> None:
+    """Write the weights to `path`, then the card with their digest beside it."""
     save_file({k: v.contiguous() for k, v in network.state_dict().items()}, path)
     card["sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
     text = json.dumps(card, indent=2, ensure_ascii=False)
-    (folder / "tiny_vgg.json").write_text(text + "\n", encoding="utf-8")
+    path.with_suffix(".json").write_text(text + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Pretrained networks: a small one that ships with the book, and torchvision's.
+"""Pretrained networks: two small ones that ship with the book, and torchvision's.
 
 Each takes pictures (B, 3, H, W) that are standardised by its own buffers `mean` and
 `std`, (3,) each. Weights are read from safetensors, or by torch without running code.
@@ -8,6 +8,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 from urllib.error import URLError
 
 import torch
@@ -16,6 +17,8 @@ from torch import Tensor, nn
 
 WEIGHTS = Path(__file__).resolve().parent.parent / "weights"
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+Network = TypeVar("Network", "TinyVGG", "SmallNet")
 
 # Channels of tiny_vgg's convolutions, and where the size is halved.
 _PLAN = (24, 24, "pool", 48, 48, "pool", 96, 96, "pool", 128)
@@ -44,10 +47,7 @@ class TinyVGG(nn.Module):
 
     def __init__(self, num_classes: int) -> None:
         super().__init__()
-        if not isinstance(num_classes, int) or num_classes < 1:
-            raise ValueError(
-                f"num_classes must be a whole number >= 1, got {num_classes!r}"
-            )
+        _require_classes(num_classes)
         layers, inputs = [], 3
         for step in _PLAN:
             if step == "pool":
@@ -74,8 +74,55 @@ class TinyVGG(nn.Module):
         return self.classifier(self.features(images).mean((2, 3)))
 
 
+class SmallNet(nn.Module):
+    """Four strided convolutions with batch normalisation: quick on small pictures.
+
+    Args:
+        num_classes: K, at least 1.
+
+    Attributes:
+        features: from (B, 3, H, W) to (B, 96, H // 8, W // 8), not negative.
+        classifier: a linear layer on the mean over positions.
+        mean: (3,), what pictures in [0, 1] are standardised by.
+        std: (3,), likewise.
+        classes: the names of the K classes; empty for weights without a card.
+
+    Raises:
+        ValueError: `num_classes` is not a whole number >= 1.
+
+    Source: the definition.
+    """
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__()
+        _require_classes(num_classes)
+        layers, inputs = [], 3
+        for channels, side, stride in ((24, 5, 2), (48, 3, 2), (64, 3, 1), (96, 3, 2)):
+            layers += [
+                nn.Conv2d(inputs, channels, side, stride, side // 2, bias=False),
+                nn.BatchNorm2d(channels),
+                nn.ReLU(),
+            ]
+            inputs = channels
+        self.features = nn.Sequential(*layers)
+        self.classifier = nn.Linear(inputs, num_classes)
+        self.classes: tuple[str, ...] = ()
+        _standardise_by(self, (0.5,) * 3, (0.25,) * 3)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Classify pictures.
+
+        Args:
+            images: (B, 3, H, W), standardised, H and W at least 8.
+
+        Returns:
+            (B, K), logits.
+        """
+        return self.classifier(self.features(images).mean((2, 3)))
+
+
 def tiny_vgg(weights: str | Path | None = "bundled") -> TinyVGG:
-    """The small network of this book, in evaluation mode.
+    """The network of this book for textures and creatures, in evaluation mode.
 
     Args:
         weights: "bundled" for those that ship with the book; the path of another
@@ -88,23 +135,25 @@ def tiny_vgg(weights: str | Path | None = "bundled") -> TinyVGG:
         ValueError: the weights or their card are missing, broken, do not fit each
             other by their digest, or are of another network.
     """
-    if weights is None:
-        return TinyVGG(1).eval()
-    path = WEIGHTS / "tiny_vgg.safetensors" if weights == "bundled" else Path(weights)
-    classes = _verified_classes(path)
-    network = TinyVGG(len(classes))
-    network.classes = tuple(classes)
-    try:
-        from safetensors.torch import load_file  # not on every GPU server
+    return _with_weights(TinyVGG, "tiny_vgg", weights)
 
-        network.load_state_dict(load_file(path))
-    except ModuleNotFoundError:
-        raise
-    except Exception as error:  # safetensors' own error, or keys and shapes of torch's
-        raise ValueError(
-            f"weights must be those of a TinyVGG, got {path}: {error}"
-        ) from error
-    return network.eval()
+
+def small_net(weights: str | Path | None = "bundled") -> SmallNet:
+    """The network of this book for aircraft, in evaluation mode.
+
+    The bundled weights have learned to tell families of airliners, and were never told
+    a variant.
+
+    Args:
+        weights: as for `tiny_vgg`.
+
+    Returns:
+        The network. With weights None it has one class.
+
+    Raises:
+        ValueError: as for `tiny_vgg`.
+    """
+    return _with_weights(SmallNet, "small_net", weights)
 
 
 def vgg19(weights: str | None = "imagenet") -> torchvision.models.VGG:
@@ -141,6 +190,36 @@ def resnet18(weights: str | None = "imagenet") -> torchvision.models.ResNet:
     """
     models = torchvision.models
     return _imagenet(models.resnet18, models.ResNet18_Weights.IMAGENET1K_V1, weights)
+
+
+def _require_classes(num_classes: int) -> None:
+    if not isinstance(num_classes, int) or num_classes < 1:
+        raise ValueError(
+            f"num_classes must be a whole number >= 1, got {num_classes!r}"
+        )
+
+
+def _with_weights(
+    kind: type[Network], name: str, weights: str | Path | None
+) -> Network:
+    """A network of a class of this book, with bundled, other or random weights."""
+    if weights is None:
+        return kind(1).eval()
+    path = WEIGHTS / f"{name}.safetensors" if weights == "bundled" else Path(weights)
+    classes = _verified_classes(path)
+    network = kind(len(classes))
+    network.classes = tuple(classes)
+    try:
+        from safetensors.torch import load_file  # not on every GPU server
+
+        network.load_state_dict(load_file(path))
+    except ModuleNotFoundError:
+        raise
+    except Exception as error:  # safetensors' own error, or keys and shapes of torch's
+        raise ValueError(
+            f"weights must be those of a {kind.__name__}, got {path}: {error}"
+        ) from error
+    return network.eval()
 
 
 def _imagenet(
