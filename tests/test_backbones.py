@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from lesson_utils.common import backbones
+from lesson_utils.data.aircraft import Aircraft
 from lesson_utils.data.textures import FAMILIES, Textures
 
 CARD = json.loads((backbones.WEIGHTS / "tiny_vgg.json").read_text(encoding="utf-8"))
@@ -93,6 +94,34 @@ class TestTheCard:
         torch.testing.assert_close(
             network.state_dict(), backbones.tiny_vgg().state_dict()
         )
+
+
+class TestSmallNet:
+    def test_shapes(self):
+        network = backbones.small_net(None)
+        assert network.features(torch.zeros(2, 3, 20, 33)).shape == (2, 96, 3, 5)
+        assert network(torch.zeros(2, 3, 8, 8)).shape == (2, 1)
+
+    def test_it_knows_families_and_was_told_no_variant(self):
+        network = backbones.small_net()
+        aircraft = Aircraft(96, seed=99, annotation_level="family")
+        assert network.classes == aircraft.classes
+        images = torch.stack([image for image, _ in aircraft])
+        labels = torch.tensor([label for _, label in aircraft])
+        with torch.no_grad():
+            logits = network((images - 0.5) / 0.25)
+        assert (logits.argmax(1) == labels).float().mean() > 0.9
+
+    def test_weights_of_the_other_network(self):
+        path = backbones.WEIGHTS / "tiny_vgg.safetensors"
+        with pytest.raises(ValueError, match=r"(?s)must be those of a SmallNet"):
+            backbones.small_net(path)
+
+    def test_the_card(self):
+        path = backbones.WEIGHTS / "small_net.json"
+        card = json.loads(path.read_text(encoding="utf-8"))
+        assert card["accuracy"] > 0.95
+        assert card["variant_probe"] > card["variant_probe_random_weights"] + 0.3
 
 
 class TestBrokenWeights:

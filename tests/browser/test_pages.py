@@ -183,6 +183,23 @@ def test_quiz_needs_no_mouse_and_is_never_sent(page, site, open_page):
     assert question.locator(".lc-quiz-feedback").nth(1).is_visible()
 
 
+def test_a_slider_shows_another_picture(site, open_page):
+    tab = open_page(site, "book/detection/nms.html").page
+    figure = tab.locator("figure:has(input[type=range])").first
+    slider, said = figure.locator("input"), figure.locator("output")
+    pictures = figure.locator("img")
+    first = int(slider.input_value())
+    assert [p.is_visible() for p in pictures.all()].index(True) == first
+    before = said.inner_text()
+    slider.focus()
+    tab.keyboard.press("ArrowRight")
+    shown = [picture.is_visible() for picture in pictures.all()]
+    assert shown.count(True) == 1
+    assert shown.index(True) == first + 1
+    assert said.inner_text() != before
+    assert slider.get_attribute("aria-valuetext") == said.inner_text()
+
+
 @each_chapter
 def test_every_cell_was_executed(page):
     staged = ROOT / "_build" / "source" / f"{page}.ipynb"
