@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader
 
 from lesson_utils.data._aircraft_drawing import draw_aircraft
 from lesson_utils.data._airframes import AIRFRAMES
-from lesson_utils.data.aircraft import Aircraft
+from lesson_utils.data.aircraft import Aircraft, airliner
 
 FRAMES = {variant: frame for (*_, variant), frame in AIRFRAMES.items()}
 VARIANTS = tuple(FRAMES)
@@ -54,6 +54,28 @@ def test_the_737s_differ_in_their_windows_alone(seed):
     assert 8 <= len(rows) <= 60
     assert top - 1 <= rows.min() <= rows.max() <= bottom + 1
     assert left - 1 <= columns.min() <= columns.max() <= right + 1
+
+
+def test_one_airliner():
+    first, second = airliner("737-300", seed=3), airliner("737-400", seed=3)
+    assert (first.num_windows, second.num_windows) == (11, 13)
+    assert first.family == second.family == "Boeing 737"
+    changed = (first.image != second.image).any(0).sum()
+    assert 8 <= changed <= 60
+    assert airliner("MD-11", image_size=40).image.shape == (3, 40, 40)
+
+
+@pytest.mark.parametrize(
+    ("variant", "wrong", "says"),
+    [
+        ("747", {}, "variant must be one of 737-300.*got '747'"),
+        ("A320", {"seed": -1}, "seed must be"),
+        ("A320", {"image_size": 8}, "image_size must be"),
+    ],
+)
+def test_no_such_airliner(variant, wrong, says):
+    with pytest.raises(ValueError, match=says):
+        airliner(variant, **wrong)
 
 
 def test_no_two_variants_look_alike():

@@ -22,6 +22,7 @@ class Airliner:
         variant: such as "737-300".
         family: such as "Boeing 737".
         manufacturer: such as "Boeing".
+        num_windows: of the long row.
         parts: the box of each visible part, such as "windows", "doors", "engines" or
             "tip" (of the wing): (4,), xyxy, as shares of the side. For looking and
             for measuring; nothing is trained on them.
@@ -31,6 +32,7 @@ class Airliner:
     variant: str
     family: str
     manufacturer: str
+    num_windows: int
     parts: dict[str, Tensor]
 
 
@@ -75,10 +77,7 @@ class Aircraft(Dataset):
             ("image_size", image_size, 32, 512),
             ("num_variants", num_variants, 2, len(AIRFRAMES)),
         ):
-            if not isinstance(value, int) or not low <= value <= high:
-                raise ValueError(
-                    f"{name} must be a whole number from {low} to {high}, got {value!r}"
-                )
+            _require_whole(name, value, low, high)
         if annotation_level not in LEVELS:
             raise ValueError(
                 f"annotation_level must be one of {', '.join(LEVELS)}, got "
@@ -126,14 +125,50 @@ class Aircraft(Dataset):
         index %= len(self)
         name = self._names[index % len(self._names)]
         rng = np.random.default_rng((self.seed, index))
-        pixels, boxes = draw_aircraft(rng, AIRFRAMES[name], self.image_size)
-        manufacturer, family, variant = name
-        return Airliner(
-            image=torch.from_numpy(pixels).permute(2, 0, 1).float() / 255,
-            variant=variant,
-            family=family,
-            manufacturer=manufacturer,
-            parts={part: torch.tensor(box) for part, box in boxes.items()},
+        return _drawn(name, rng, self.image_size)
+
+
+def airliner(variant: str, *, seed: int = 0, image_size: int = 96) -> Airliner:
+    """One aircraft of a variant. Two of one seed differ in nothing but the variant.
+
+    Args:
+        variant: such as "737-300".
+        seed: another seed, other paint, light, pose and background.
+        image_size: S, the side of the picture, in pixels, 32 to 512.
+
+    Returns:
+        The record.
+
+    Raises:
+        ValueError: no such variant, or a number that is no whole number or out of its
+            range.
+    """
+    _require_whole("seed", seed, 0, 2**31)
+    _require_whole("image_size", image_size, 32, 512)
+    for name in AIRFRAMES:
+        if name[2] == variant:
+            return _drawn(name, np.random.default_rng(seed), image_size)
+    known = ", ".join(name for *_, name in AIRFRAMES)
+    raise ValueError(f"variant must be one of {known}, got {variant!r}")
+
+
+def _drawn(name: tuple[str, str, str], rng: np.random.Generator, size: int) -> Airliner:
+    pixels, boxes = draw_aircraft(rng, AIRFRAMES[name], size)
+    manufacturer, family, variant = name
+    return Airliner(
+        image=torch.from_numpy(pixels).permute(2, 0, 1).float() / 255,
+        variant=variant,
+        family=family,
+        manufacturer=manufacturer,
+        num_windows=AIRFRAMES[name].windows,
+        parts={part: torch.tensor(box) for part, box in boxes.items()},
+    )
+
+
+def _require_whole(name: str, value: int, low: int, high: int) -> None:
+    if not isinstance(value, int) or not low <= value <= high:
+        raise ValueError(
+            f"{name} must be a whole number from {low} to {high}, got {value!r}"
         )
 
 
