@@ -1,0 +1,890 @@
+"""A single-shot detector: its layout, its losses, its training, and the measures."""
+
+import importlib.util
+import math
+from collections import defaultdict
+
+import pytest
+import torch
+import torch.nn.functional as F
+import torchvision
+from torch import nn
+
+from lesson_utils import single_shot as ss
+from lesson_utils.anchors import anchor_boxes, anchor_targets, encode_offsets
+from lesson_utils.checks import single_shot as single_shot_checks
+from lesson_utils.common.training import save_checkpoint
+from lesson_utils.data.scenes import Scenes
+from lesson_utils.nms import Detections
+from tests.answers import ExerciseTests
+
+TINY = {
+    "image_size": 32,
+    "stem_stride": 2,
+    "widths": (4, 6, 8),
+    "depths": (1, 1),
+    "scales": ((0.2,), (0.4, 0.6)),
+}
+
+
+def rand(*shape, seed=0):
+    return torch.rand(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def tiny(seed=0, classes=2, **changes):
+    torch.manual_seed(seed)
+    return ss.SingleShot(classes, **(TINY | changes))
+
+
+@pytest.fixture(scope="module")
+def scenes():
+    return ss.stack_scenes(Scenes(12, image_size=32, types=("fire", "water")))
+
+
+class TestFlattenHead:
+    def test_by_hand(self):
+        output = torch.arange(2 * 6 * 1 * 2.0).view(2, 6, 1, 2)
+        rows = ss.flatten_head(output, 3)
+        assert rows.shape == (2, 4, 3)
+        assert rows[0].tolist() == [[0, 2, 4], [6, 8, 10], [1, 3, 5], [7, 9, 11]]
+
+    def test_a_pixel_finds_its_own_anchor(self):
+        """A head that lights one anchor of one pixel lights its row of the anchors."""
+        grid = anchor_boxes(3, 4, scales=[0.2, 0.4], ratios=[1])
+        output = torch.zeros(1, 2 * 5, 3, 4)
+        output[0, 5:, 1, 2] = 1  # the second anchor at row 1, column 2
+        lit = ss.flatten_head(output, 5)[0].sum(dim=1).nonzero().item()
+        x1, y1, x2, y2 = grid[lit].tolist()
+        assert (x1 + x2) / 2 == pytest.approx(2.5 / 4)
+        assert (y1 + y2) / 2 == pytest.approx(1.5 / 3)
+        assert y2 - y1 == pytest.approx(0.4)
+
+    @pytest.mark.parametrize(("shape", "values"), [((1, 4, 1, 3), 3), ((4, 3, 3), 2)])
+    def test_errors(self, shape, values):
+        with pytest.raises(ValueError, match="output must be"):
+            ss.flatten_head(torch.zeros(shape), values)
+
+
+class TestSingleShot:
+    def test_shapes(self):
+        model = ss.SingleShot(4).eval()
+        logits, offsets = model(torch.zeros(2, 3, 96, 96, dtype=torch.uint8))
+        anchors = 2 * (16**2 + 8**2 + 4**2)
+        assert logits.shape == (2, anchors, 5)
+        assert offsets.shape == (2, 4 * anchors)
+        assert model.anchors.shape == (anchors, 4)
+
+    def test_every_pixel_of_the_picture_counts(self):
+        model = tiny(stem_stride=4)
+        images = rand(1, 3, 32, 32).requires_grad_()
+        sum(part.square().sum() for part in model(images)).backward()
+        assert (images.grad != 0).all()
+
+    def test_a_map_without_scales_has_no_head(self):
+        model = tiny(scales=((), (0.4, 0.6)))
+        assert model.class_heads[0] is None
+        assert model(rand(1, 3, 32, 32))[0].shape[1] == len(model.anchors) == 4 * 4 * 2
+
+    def test_ratios(self):
+        model = tiny(ratios=(1.0, 2.0))
+        assert model(rand(1, 3, 32, 32))[0].shape[1] == len(model.anchors)
+
+    def test_bytes_are_the_same_picture(self):
+        model = tiny().eval()
+        images = (rand(1, 3, 32, 32) * 255).byte()
+        for ours, theirs in zip(model(images), model(images / 255), strict=True):
+            torch.testing.assert_close(ours, theirs)
+
+    def test_answers_move_with_the_picture(self):
+        """What is seen four pixels further right is answered one pixel further on."""
+        model = tiny(scales=((0.2,), ())).eval()
+        images = torch.zeros(1, 3, 32, 32)
+        images[..., 14:18, 10:14] = rand(3, 4, 4)
+        rows = [model(x)[0].view(8, 8, 3) for x in (images, images.roll(4, dims=-1))]
+        torch.testing.assert_close(rows[0][2:6, 2:5], rows[1][2:6, 3:6])
+
+    def test_prior(self):
+        model = tiny(prior=0.1)
+        for head in model.class_heads:
+            nn.init.zeros_(head.weight)
+        background = model(rand(2, 3, 32, 32))[0].softmax(-1)[..., 0]
+        torch.testing.assert_close(background, torch.full_like(background, 0.9))
+
+    def test_no_prior(self):
+        assert tiny(prior=None).class_heads[0].bias.unique().numel() > 2
+
+    @pytest.mark.parametrize(
+        ("changes", "words"),
+        [
+            ({"classes": 0}, "num_classes"),
+            ({"classes": 2.0}, "num_classes"),
+            ({"scales": ((0.2,),)}, "one for each stage"),
+            ({"depths": (1, 1, 1)}, "one for each stage"),
+            ({"scales": ((), ())}, "some scales"),
+            ({"image_size": 36}, "multiple of 8"),
+            ({"image_size": 0}, "multiple of 8"),
+            ({"prior": 0.0}, "prior"),
+            ({"prior": 1.5}, "prior"),
+            ({"scales": ((-0.2,), (0.4,))}, "scales"),
+        ],
+    )
+    def test_errors(self, changes, words):
+        with pytest.raises(ValueError, match=words):
+            tiny(**changes)
+
+    def test_a_picture_of_another_size(self):
+        with pytest.raises(ValueError, match="images must be"):
+            tiny()(torch.zeros(1, 3, 40, 40))
+
+
+class TestPredict:
+    def test_finds_what_it_was_told(self):
+        """A network that answers with the targets finds the truths exactly."""
+        model = tiny()
+        labels = torch.tensor([[[1, 0.1, 0.1, 0.45, 0.5], [0, 0.5, 0.4, 0.9, 0.95]]])
+        offsets, _, classes = anchor_targets(model.anchors, labels)
+        model.forward = lambda images: (12 * F.one_hot(classes, 3).float(), offsets)
+        (found,) = ss.predict(model, torch.zeros(1, 3, 32, 32))
+        assert found.labels.sort().values.tolist() == [0, 1]
+        for box, label in zip(found.boxes, found.labels, strict=True):
+            truth = labels[0, labels[0, :, 0] == label, 1:][0]
+            torch.testing.assert_close(box, truth, atol=1e-5, rtol=1e-5)
+        assert ss.mean_average_precision([found], labels, num_classes=2) == 1
+
+    def test_batches_make_no_difference(self, scenes):
+        model = tiny()
+        ones = ss.predict(model, scenes[0][:3], batch_size=1)
+        all_ = ss.predict(model, scenes[0][:3])
+        assert not model.training
+        for one, other in zip(ones, all_, strict=True):
+            torch.testing.assert_close(one.scores, other.scores)
+
+    def test_no_pictures(self):
+        assert ss.predict(tiny(), torch.zeros(0, 3, 32, 32)) == []
+
+    def test_pictures_beyond_their_range(self):
+        with pytest.raises(ValueError, match="images must lie in"):
+            ss.predict(tiny(), 255 * rand(1, 3, 32, 32))
+
+
+class TestHardNegativeMask:
+    def test_by_hand(self):
+        losses = torch.tensor([[0.1, 0.9, 0.5, 0.7, 0.3, 2.0]])
+        positive = torch.tensor([[False] * 5 + [True]])
+        mask = ss.hard_negative_mask(losses, positive, ratio=2)
+        assert mask.tolist() == [[False, True, False, True, False, False]]
+
+    def test_counts(self):
+        losses, positive = rand(5, 300), rand(5, 300, seed=1) < 0.02
+        mask = ss.hard_negative_mask(losses, positive)
+        assert not (mask & positive).any()
+        wanted = 3 * positive.sum(dim=1).clamp(min=1)
+        assert torch.equal(mask.sum(dim=1), wanted)
+        for row, chosen, real in zip(losses, mask, positive, strict=True):
+            assert row[chosen].min() >= row[~chosen & ~real].max()
+
+    @pytest.mark.parametrize(
+        ("change", "words"),
+        [
+            (lambda x, p: (x, p[:, 1:], 3), "losses and is_positive"),
+            (lambda x, p: (x[0], p[0], 3), "losses and is_positive"),
+            (lambda x, p: (x, p.float(), 3), "boolean"),
+            (lambda x, p: (x.fill_(math.nan), p, 3), "NaN"),
+            (lambda x, p: (x, p, 0), "ratio"),
+            (lambda x, p: (x, p, 1.5), "ratio"),
+        ],
+    )
+    def test_errors(self, change, words):
+        losses, positive, ratio = change(rand(2, 4), rand(2, 4) < 0.5)
+        with pytest.raises(ValueError, match=words):
+            ss.hard_negative_mask(losses, positive, ratio=ratio)
+
+
+class TestLosses:
+    logits = torch.randn(
+        2, 40, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64
+    )
+    classes = torch.zeros(2, 40, dtype=torch.int64)
+    classes[0, 3], classes[0, 30], classes[1, 7] = 1, 3, 2
+
+    def test_mined_by_loop(self):
+        total = 0.0
+        for z, c in zip(self.logits, self.classes, strict=True):
+            losses = [
+                -zz.log_softmax(0)[cc].item() for zz, cc in zip(z, c, strict=True)
+            ]
+            real = [a for a in range(40) if c[a] > 0]
+            rest = sorted((losses[a] for a in range(40) if c[a] == 0), reverse=True)
+            total += sum(losses[a] for a in real) + sum(rest[: 3 * len(real)])
+        ours = ss.mined_cross_entropy(self.logits, self.classes)
+        assert ours.item() == pytest.approx(total / 3)
+
+    def test_focal_by_loop(self):
+        total = 0.0
+        for z, c in zip(self.logits.flatten(0, 1), self.classes.flatten(), strict=True):
+            p = z.softmax(0)[c].item()
+            total -= (1 - p) ** 1.5 * math.log(p)
+        ours = ss.focal_cross_entropy(self.logits, self.classes, gamma=1.5)
+        assert ours.item() == pytest.approx(total / 3)
+
+    def test_focal_over_two_classes_is_torchvisions(self):
+        """Over two classes a softmax is a sigmoid of the difference."""
+        z, c = self.logits[..., :2], self.classes.clamp(max=1)
+        theirs = torchvision.ops.sigmoid_focal_loss(
+            z[..., 1] - z[..., 0], c.double(), alpha=-1, gamma=2, reduction="sum"
+        )
+        assert ss.focal_cross_entropy(z, c).item() == pytest.approx(theirs.item() / 3)
+
+    def test_focal_without_focus(self):
+        ours = ss.focal_cross_entropy(self.logits, self.classes, gamma=0)
+        theirs = F.cross_entropy(self.logits.mT, self.classes, reduction="sum") / 3
+        torch.testing.assert_close(ours, theirs)
+
+    def test_focal_of_what_is_certain(self):
+        logits = torch.tensor([[[90.0, -90]]], requires_grad=True)
+        loss = ss.focal_cross_entropy(logits, torch.zeros(1, 1, dtype=torch.int64))
+        loss.backward()
+        assert loss == 0
+        assert logits.grad.isfinite().all()
+
+    @pytest.mark.parametrize("loss", [ss.mined_cross_entropy, ss.focal_cross_entropy])
+    def test_gradients(self, loss):
+        logits = self.logits[:, :9].clone().requires_grad_()
+        assert torch.autograd.gradcheck(lambda z: loss(z, self.classes[:, :9]), logits)
+
+    @pytest.mark.parametrize("loss", [ss.mined_cross_entropy, ss.focal_cross_entropy])
+    def test_a_batch_without_objects(self, loss):
+        value = loss(self.logits, torch.zeros_like(self.classes))
+        assert value.isfinite()
+        assert value > 0
+
+    def test_negative_gamma(self):
+        with pytest.raises(ValueError, match="gamma"):
+            ss.focal_cross_entropy(self.logits, self.classes, gamma=-1)
+
+    def test_masked_l1(self):
+        offsets = torch.tensor([[1.0, 2, 3, 4]], requires_grad=True)
+        mask = torch.tensor([[1.0, 1, 0, 0]])
+        loss = ss.masked_l1(offsets, torch.tensor([[0.0, 4, 99, -99]]), mask)
+        loss.backward()
+        assert loss.item() == 1.5
+        assert offsets.grad.tolist() == [[0.5, -0.5, 0, 0]]
+
+    def test_masked_l1_of_nothing(self):
+        assert ss.masked_l1(*torch.ones(2, 1, 4), torch.zeros(1, 4)) == 0
+
+    def test_masked_l1_of_other_shapes(self):
+        with pytest.raises(ValueError, match="one shape"):
+            ss.masked_l1(torch.ones(1, 4), torch.ones(1, 4), torch.ones(1, 1))
+
+
+class TestData:
+    def test_stack(self):
+        data = Scenes(3, image_size=32)
+        images, labels = ss.stack_scenes(data)
+        assert images.dtype == torch.uint8
+        assert (
+            images / 255 - torch.stack([data[i][0] for i in range(3)])
+        ).abs().max() < 0.003
+        assert (labels[..., 0] >= 0).sum() == sum(len(data[i][1]) for i in range(3))
+
+    def test_flip_moves_boxes_with_the_picture(self):
+        images = torch.zeros(40, 1, 4, 10)
+        images[:, :, 1:3, 2:5] = 1
+        labels = torch.tensor([[[1, 0.2, 0.25, 0.5, 0.75], [-1, 0, 0, 0, 0]]])
+        generator = torch.Generator().manual_seed(0)
+        turned, moved = ss.flip(images, labels.repeat(40, 1, 1), generator=generator)
+        changed = 0
+        for image, (real, padding) in zip(turned, moved, strict=True):
+            kind, x1, y1, x2, y2 = real.tolist()
+            rows, columns = (
+                slice(round(4 * y1), round(4 * y2)),
+                slice(round(10 * x1), round(10 * x2)),
+            )
+            assert kind == 1
+            assert padding[0] == -1
+            assert image[0, rows, columns].min() == 1
+            assert image.sum() == 6
+            changed += x1 > 0.4
+        assert 8 < changed < 32
+
+    def test_flip_follows_its_generator(self):
+        images, labels = rand(8, 3, 4, 4), rand(8, 2, 5)
+        one, two = (
+            ss.flip(images, labels, generator=torch.Generator().manual_seed(5))[0]
+            for _ in range(2)
+        )
+        assert torch.equal(one, two)
+
+
+SHORT = {"steps": 3, "batch_size": 4, "progress": False}
+
+
+class TestTrain:
+    def test_learns(self, scenes):
+        model = tiny()
+        history = ss.train(model, *scenes, steps=40, batch_size=6, progress=False)
+        assert not model.training
+        for losses in history.values():
+            assert len(losses) == 40
+            assert sum(losses[-5:]) < 0.7 * sum(losses[:5])
+
+    def test_a_resumed_run_is_the_whole_one(self, scenes, tmp_path):
+        whole, part = tiny(), tiny()
+        history = ss.train(whole, *scenes, **SHORT)
+        path = tmp_path / "run.pt"
+
+        def stop_at_the_last(*batch, generator):
+            if path.exists():
+                raise KeyboardInterrupt
+            return ss.flip(*batch, generator=generator)
+
+        with pytest.raises(KeyboardInterrupt):
+            ss.train(
+                part, *scenes, **SHORT,
+                checkpoint=path, save_every=2, augment=stop_at_the_last,
+            )  # fmt: skip
+        fresh = tiny(seed=9)
+        assert ss.train(fresh, *scenes, **SHORT, checkpoint=path) == history
+        for one, other in zip(
+            whole.state_dict().values(), fresh.state_dict().values(), strict=True
+        ):
+            torch.testing.assert_close(one, other)
+
+    def test_a_checkpoint_of_another_run(self, scenes, tmp_path):
+        path = tmp_path / "run.pt"
+        ss.train(tiny(), *scenes, **SHORT, checkpoint=path)
+        with pytest.raises(ValueError, match="seed is 0 there and 1 here"):
+            ss.train(tiny(), *scenes, **SHORT, checkpoint=path, seed=1)
+        save_checkpoint(path, {"rows": []})
+        with pytest.raises(ValueError, match="checkpoint must be of this run"):
+            ss.train(tiny(), *scenes, **SHORT, checkpoint=path)
+
+    def test_padding_alone(self, scenes):
+        """Pictures of nothing are a valid batch: they teach what background is."""
+        empty = torch.full_like(scenes[1], -1.0)
+        history = ss.train(tiny(), scenes[0], empty, **SHORT)
+        assert all(math.isfinite(v) for v in history["class_loss"])
+        assert history["box_loss"] == [0, 0, 0]
+
+    def test_stops_when_the_loss_is_no_number(self, scenes):
+        def broken(logits, classes):
+            return logits.sum() * math.nan
+
+        with pytest.raises(FloatingPointError, match="class_loss is nan at step 1"):
+            ss.train(tiny(), *scenes, **SHORT, class_loss=broken)
+
+    @pytest.mark.parametrize(
+        ("change", "words"),
+        [
+            (lambda i, t: (i[:3], t, {}), "labels must be"),
+            (lambda i, t: (i[:0], t[:0], {}), "labels must be"),
+            (lambda i, t: (i, t[0], {}), "labels must be"),
+            (
+                lambda i, t: (i, t + torch.tensor([9.0, 0, 0, 0, 0]), {}),
+                "classes below 2",
+            ),
+            (lambda i, t: (i.float(), t, {}), "images must lie"),
+            (lambda i, t: (i, t, {"steps": 0}), "steps"),
+            (lambda i, t: (i, t, {"batch_size": 0}), "batch_size"),
+            (lambda i, t: (i, t, {"learning_rate": math.nan}), "learning_rate"),
+        ],
+    )
+    def test_errors(self, scenes, change, words):
+        images, labels, options = change(*scenes)
+        with pytest.raises(ValueError, match=words):
+            ss.train(tiny(), images, labels, **(SHORT | options))
+
+    @pytest.mark.gpu
+    @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+    def test_on_a_gpu(self, scenes):
+        model = tiny()
+        history = ss.train(model, *scenes, **SHORT)
+        assert next(model.parameters()).device.type == "cuda"
+        assert all(math.isfinite(v) for v in history["class_loss"])
+        assert ss.predict(model, scenes[0])[0].boxes.device.type == "cpu"
+
+    def test_learning_rates(self):
+        rates = [ss.learning_rate_at(k, steps=50, peak=2.0) for k in range(50)]
+        top = rates.index(max(rates))
+        assert 8 <= top <= 11
+        assert rates[: top + 1] == sorted(rates[: top + 1])
+        assert rates[top:] == sorted(rates[top:], reverse=True)
+        assert 0 < min(rates) < max(rates) <= 2
+        assert 0 < ss.learning_rate_at(0, steps=1, peak=2.0) <= 2
+
+
+# Measures: held against loops over plain numbers that share no line with the module.
+
+
+def iou_of(a, b):
+    w = max(0.0, min(a[2], b[2]) - max(a[0], b[0]))
+    h = max(0.0, min(a[3], b[3]) - max(a[1], b[1]))
+    whole = (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - w * h
+    return w * h / whole if whole > 0 else 0.0
+
+
+def average_precision_by_hand(detections, labels, label, threshold):
+    """One class at one threshold; None if the class is in no picture."""
+    reports = []
+    for picture, (boxes, scores, classes) in enumerate(detections):
+        for n in range(len(scores)):
+            if classes[n] == label:
+                reports.append((scores[n].item(), picture, boxes[n].tolist()))
+    truths = defaultdict(list)
+    for picture, rows in enumerate(labels.tolist()):
+        for kind, *box in rows:
+            if kind == label:
+                truths[picture].append(box)
+    total = sum(map(len, truths.values()))
+    if not total:
+        return None
+    hits, curve = 0, []
+    free = {picture: set(range(len(boxes))) for picture, boxes in truths.items()}
+    for number, (_, picture, box) in enumerate(sorted(reports, key=lambda r: -r[0]), 1):
+        best = max(
+            free.get(picture, ()),
+            key=lambda m, p=picture, b=box: iou_of(b, truths[p][m]),
+            default=None,
+        )
+        if best is not None and iou_of(box, truths[picture][best]) >= threshold:
+            free[picture].discard(best)
+            hits += 1
+        curve.append((hits / total, hits / number))
+    area, before = 0.0, 0.0
+    for recall, _ in curve:
+        area += (recall - before) * max(p for r, p in curve if r >= recall)
+        before = recall
+    return area
+
+
+def random_case(seed, pictures=6, classes=3):
+    """Truths, and reports near them: wrong classes, doubles, empty pictures, ties."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def uniform(*shape):
+        return torch.rand(*shape, generator=generator)
+
+    detections, labels = [], torch.full((pictures, 4, 5), -1.0)
+    for picture in range(pictures):
+        number = int(uniform(1) * 5)
+        corner = 0.6 * uniform(number, 2)
+        boxes = torch.cat([corner, corner + 0.1 + 0.3 * uniform(number, 2)], dim=1)
+        kinds = (uniform(number) * classes).floor()
+        labels[picture, :number] = torch.cat([kinds[:, None], boxes], dim=1)
+        copies = int(uniform(1) * 4)
+        near = boxes.repeat(copies, 1)
+        near = near + 0.04 * (uniform(*near.shape) - 0.5)
+        said = kinds.repeat(copies).long()
+        said = torch.where(uniform(len(said)) < 0.2, (said + 1) % classes, said)
+        scores = (uniform(len(said)) * 12).ceil() / 12
+        detections.append(Detections(near, scores, said))
+    return detections, labels
+
+
+class TestMeasures:
+    @pytest.mark.parametrize("seed", range(12))
+    def test_by_hand(self, seed):
+        detections, labels = random_case(seed)
+        thresholds = (0.3, 0.5, 0.75)
+        ours = ss.average_precisions(
+            detections, labels, num_classes=3, iou_thresholds=thresholds
+        )
+        for label in range(3):
+            for place, threshold in enumerate(thresholds):
+                theirs = average_precision_by_hand(detections, labels, label, threshold)
+                value = ours[label, place].item()
+                if theirs is None:
+                    assert math.isnan(value)
+                else:
+                    assert value == pytest.approx(theirs, abs=1e-6)
+
+    def test_mean_over_classes_that_are_there(self):
+        box = torch.tensor([[0.1, 0.1, 0.5, 0.5]])
+        found = Detections(box, torch.tensor([0.9]), torch.tensor([0]))
+        other = Detections(box, torch.tensor([0.9]), torch.tensor([2]))
+        labels = torch.tensor([[[0, 0.1, 0.1, 0.5, 0.5]], [[1, 0.1, 0.1, 0.5, 0.5]]])
+        value = ss.mean_average_precision([found, other], labels, num_classes=3)
+        assert value == 0.5  # class 0 is found, class 1 is not, class 2 is nowhere
+
+    def test_all_thresholds(self):
+        """An IoU of 0.8 is enough for seven of the ten."""
+        found = Detections(
+            torch.tensor([[0.0, 0, 0.8, 1]]), torch.ones(1), torch.tensor([0])
+        )
+        labels = torch.tensor([[[0.0, 0, 0, 1, 1]]])
+        assert len(ss.COCO_THRESHOLDS) == 10
+        assert ss.COCO_THRESHOLDS[::9] == (0.5, 0.95)
+        value = ss.mean_average_precision(
+            [found], labels, num_classes=1, iou_thresholds=ss.COCO_THRESHOLDS
+        )
+        assert value == pytest.approx(0.7)
+
+    def test_near_the_hundred_and_one_points_of_coco(self):
+        detections, labels = random_case(3, pictures=80)
+        for label in range(3):
+            scores, right, truths = ss.match_class(detections, labels, label)
+            precision, recall = ss.precision_recall(scores, right[:, 0], truths)
+            sampled = [
+                max([p for p, r in zip(precision, recall, strict=True) if r >= k / 100],
+                    default=0.0)
+                for k in range(101)
+            ]  # fmt: skip
+            ours = ss.average_precision(scores, right[:, 0], truths)
+            assert abs(ours - sum(sampled) / 101) < 0.01
+
+    def test_no_reports(self):
+        nothing = Detections(torch.zeros(0, 4), torch.zeros(0), torch.zeros(0).long())
+        labels = torch.tensor([[[0.0, 0, 0, 1, 1]], [[-1.0, 0, 0, 0, 0]]])
+        assert ss.mean_average_precision([nothing] * 2, labels, num_classes=1) == 0
+
+    def test_no_truth_at_all(self):
+        labels = torch.full((1, 2, 5), -1.0)
+        nothing = Detections(torch.zeros(0, 4), torch.zeros(0), torch.zeros(0).long())
+        with pytest.raises(ValueError, match="labels must hold an object"):
+            ss.mean_average_precision([nothing], labels, num_classes=2)
+
+    def test_a_report_takes_the_second_best_truth(self):
+        truths = torch.tensor([[0.0, 0, 10, 10], [0, 1, 10, 11]])
+        boxes = truths[[0, 0, 0]]
+        right = ss.match_detections(boxes, truths, [0.5, 0.9])
+        assert right.tolist() == [[True, True], [True, False], [False, False]]
+
+    def test_at_the_threshold_is_enough(self):
+        truth = torch.tensor([[0.0, 0, 10, 10]], dtype=torch.float64)
+        box = torch.tensor([[0.0, 0, 10, 6]], dtype=torch.float64)
+        assert ss.match_detections(box, truth, [0.6]).item()
+
+    def test_curve(self):
+        precision, recall = ss.precision_recall(
+            torch.tensor([0.2, 0.9, 0.5]), torch.tensor([True, True, False]), 4
+        )
+        assert precision.tolist() == pytest.approx([1, 1 / 2, 2 / 3])
+        assert recall.tolist() == [0.25, 0.25, 0.5]
+
+    def test_ties_keep_their_order(self):
+        same, right = torch.full((2,), 0.5), torch.tensor([True, False])
+        assert ss.average_precision(same, right, 1) == 1
+        assert ss.average_precision(same, ~right, 1) == 0.5
+
+    @pytest.mark.parametrize(
+        ("scores", "right", "truths", "words"),
+        [
+            ([0.5, math.nan], [True, False], 2, "NaN for report 1"),
+            ([0.5], [True, False], 2, "scores and is_right"),
+            ([[0.5]], [[True]], 2, "scores and is_right"),
+            ([0.5], [1.0], 2, "boolean"),
+            ([0.5], [False], 0, "num_truths"),
+            ([0.5, 0.4], [True, True], 1, "num_truths"),
+        ],
+    )
+    def test_errors(self, scores, right, truths, words):
+        with pytest.raises(ValueError, match=words):
+            ss.average_precision(torch.tensor(scores), torch.tensor(right), truths)
+
+    @pytest.mark.parametrize("thresholds", [(), (1.2,), (math.nan,)])
+    def test_thresholds(self, thresholds):
+        with pytest.raises(ValueError, match="iou_thresholds"):
+            ss.match_detections(torch.zeros(1, 4), torch.zeros(1, 4), thresholds)
+
+    def test_flipped_boxes(self):
+        flipped = Detections(
+            torch.tensor([[0.5, 0, 0.1, 1]]), torch.ones(1), torch.tensor([0])
+        )
+        labels = torch.tensor([[[0.0, 0, 0, 1, 1]]])
+        with pytest.raises(ValueError, match="xyxy"):
+            ss.mean_average_precision([flipped], labels, num_classes=1)
+
+    @pytest.mark.parametrize("shape", [(2, 1, 5), (1, 5), (1, 1, 4)])
+    def test_labels_of_other_pictures(self, shape):
+        found = Detections(torch.zeros(1, 4), torch.ones(1), torch.zeros(1).long())
+        with pytest.raises(ValueError, match="labels must be"):
+            ss.match_class([found], torch.zeros(shape), 0)
+
+
+class TestDiagnose:
+    truths = torch.tensor(
+        [[0, 0.0, 0, 0.4, 0.4], [1, 0.5, 0.5, 0.9, 0.9], [1, 0, 0.6, 0.2, 0.8],
+         [-1, 0, 0, 0, 0]]
+    )  # fmt: skip
+
+    def found(self, *reports):
+        boxes = torch.tensor([box for box, _ in reports])
+        scores = torch.linspace(0.9, 0.5, len(reports))
+        return Detections(boxes, scores, torch.tensor([label for _, label in reports]))
+
+    def test_one_of_each(self):
+        diagnosis = ss.diagnose(
+            self.found(
+                ([0.0, 0, 0.4, 0.4], 0),
+                ([0.0, 0, 0.4, 0.38], 0),
+                ([0.5, 0.5, 0.9, 0.9], 0),
+                ([0.5, 0.5, 0.7, 0.7], 1),
+                ([0.5, 0.0, 0.9, 0.3], 1),
+            ),
+            self.truths,
+        )
+        kinds = ["right", "duplicate", "confused", "badly placed", "nothing there"]
+        assert diagnosis.kinds == kinds
+        assert diagnosis.about.tolist() == [0, 0, 1, 1, -1]
+        assert diagnosis.missed.tolist() == [False, False, True, False]
+
+    def test_agrees_with_the_matching(self):
+        """What is right for one rule is right for the other."""
+        for seed in range(10):
+            detections, labels = random_case(seed)
+            for one, truths in zip(detections, labels, strict=True):
+                order = one.scores.argsort(descending=True, stable=True)
+                one = Detections(*(part[order] for part in one))
+                kinds = ss.diagnose(one, truths).kinds
+                right = 0
+                for label in range(3):
+                    _, hits, _ = ss.match_class([one], truths[None], label)
+                    right += int(hits.sum())
+                assert kinds.count("right") == right
+
+    def test_nothing(self):
+        nothing = Detections(torch.zeros(0, 4), torch.zeros(0), torch.zeros(0).long())
+        diagnosis = ss.diagnose(nothing, self.truths)
+        assert diagnosis.kinds == []
+        assert diagnosis.missed.tolist() == [True, True, True, False]
+        lone = ss.diagnose(self.found(([0.0, 0, 1, 1], 0)), torch.zeros(0, 5))
+        assert lone.kinds == ["nothing there"]
+
+    def test_truths_of_another_shape(self):
+        with pytest.raises(ValueError, match="truths must be"):
+            ss.diagnose(self.found(([0.0, 0, 1, 1], 0)), torch.zeros(2, 4))
+
+
+def test_the_study_says_what_the_chapter_needs():
+    """The study's variants run; its table holds them all."""
+    from lesson_utils.common.studies import read_study
+    from tools import study_single_shot
+
+    study = read_study("single_shot")
+    names = {row["variant"] for row in study["rows"]}
+    assert names == {variant.name for variant in study_single_shot.VARIANTS}
+    usual = [row["map50"] for row in study["rows"] if row["variant"] == "as it is"]
+    assert len(usual) >= 3
+    assert min(usual) > 0.5
+
+
+def test_the_wrong_order_of_the_study_is_a_reshape_without_permute():
+    from tools.study_single_shot import WrongOrder
+
+    output = torch.arange(10.0 * 256).view(1, 10, 16, 16)
+    rows = torch.cat([ss.flatten_head(output, 5), torch.zeros(1, 160, 5)], dim=1)
+    mixed = WrongOrder(4)._mix(rows)[:, :512]
+    assert torch.equal(mixed, output.reshape(1, -1, 5))
+
+
+# The exercises: right answers written in another way than the module's.
+
+
+def flatten_head_by_blocks(output, values):
+    batch, channels, height, width = output.shape
+    if channels % values:
+        raise ValueError("channels")
+    blocks = output.split(values, dim=1)  # one for each anchor of a pixel
+    rows = torch.stack([block.flatten(2).mT for block in blocks], dim=2)
+    return rows.reshape(batch, height * width * len(blocks), values)
+
+
+def hard_negative_mask_by_topk(losses, is_positive, ratio=3):
+    if losses.shape != is_positive.shape or losses.isnan().any():
+        raise ValueError("losses")
+    mask = torch.zeros_like(is_positive)
+    for row, positive, chosen in zip(losses, is_positive, mask, strict=True):
+        background = (~positive).nonzero().flatten()
+        number = ratio * max(int(positive.sum()), 1)
+        order = row[background].sort(descending=True, stable=True).indices
+        chosen[background[order[:number]]] = True
+    return mask
+
+
+def average_precision_by_numpy(scores, is_right, num_truths):
+    if len(scores) != len(is_right) or scores.isnan().any():
+        raise ValueError("scores")
+    if num_truths < 1 or is_right.sum() > num_truths:
+        raise ValueError("num_truths")
+    area = best = 0.0
+    order = sorted(range(len(scores)), key=lambda k: -scores[k].item())
+    right = [is_right[k].item() for k in order]
+    for number in range(len(right), 0, -1):  # from the least sure one up
+        best = max(best, sum(right[:number]) / number)
+        area += right[number - 1] * best / num_truths
+    return area
+
+
+RIGHT = {
+    "flatten_head": flatten_head_by_blocks,
+    "hard_negative_mask": hard_negative_mask_by_topk,
+    "average_precision": average_precision_by_numpy,
+}
+
+
+def _ranked(function):
+    def answer(losses, is_positive, ratio=3):
+        if losses.shape != is_positive.shape or losses.isnan().any():
+            raise ValueError("losses")
+        return function(losses, is_positive, ratio)
+
+    return answer
+
+
+def _one_topk_for_all(losses, is_positive, ratio):
+    masked = torch.where(is_positive, torch.tensor(-1.0).to(losses), losses)
+    number = min(ratio * max(1, int(is_positive.sum())), int((~is_positive).sum()))
+    flat = torch.zeros(losses.numel(), dtype=torch.bool)
+    flat[masked.flatten().sort(descending=True, stable=True).indices[:number]] = True
+    return flat.view_as(is_positive) & ~is_positive
+
+
+def _area(right, truths):
+    hits = right.float().cumsum(0)
+    precision = hits / torch.arange(1, len(hits) + 1)
+    envelope = precision.flip(0).cummax(0).values.flip(0)
+    return (envelope * right).sum() / truths
+
+
+def _guarded(function):
+    def answer(scores, is_right, num_truths):
+        if len(scores) != len(is_right) or scores.isnan().any():
+            raise ValueError("scores")
+        if num_truths < max(1, int(is_right.sum())):
+            raise ValueError("num_truths")
+        return function(scores, is_right, num_truths)
+
+    return answer
+
+
+WRONG = {
+    "flatten_head": [
+        (lambda o, v: o.flatten(1).unflatten(1, (-1, v)), "as it lies"),
+        (
+            lambda o, v: o.transpose(1, 3).flatten(1).unflatten(1, (-1, v)),
+            "Rows and columns",
+        ),
+        (
+            lambda o, v: (
+                o.unflatten(1, (v, -1)).flatten(3).permute(0, 3, 2, 1).flatten(1, 2)
+            ),
+            "same value",
+        ),
+        (
+            lambda o, v: o.unflatten(1, (-1, v)).flatten(3).mT.flatten(1, 2),
+            "All pixels of the first anchor",
+        ),
+        (lambda o, v: o.movedim(1, -1).reshape(-1, v), "run together"),
+        (
+            lambda o, v: o.movedim(1, -1).reshape(o.shape[0], -1, v),
+            "no groups of three",
+        ),
+    ],
+    "hard_negative_mask": [
+        (
+            _ranked(lambda x, p, r: hard_negative_mask_by_topk(x, p, r) | p),
+            "background alone",
+        ),
+        (
+            _ranked(
+                lambda x, p, r: (
+                    (
+                        x.argsort(1, descending=True).argsort(1)
+                        < r * p.sum(1, keepdim=True).clamp(min=1)
+                    )
+                    & ~p
+                )
+            ),
+            "take places",
+        ),
+        (
+            _ranked(lambda x, p, r: hard_negative_mask_by_topk(-x, p, r)),
+            "the easy ones",
+        ),
+        (_ranked(_one_topk_for_all), "all pictures together"),
+        (
+            _ranked(
+                lambda x, p, r: (
+                    hard_negative_mask_by_topk(x, p, r) & p.any(1, keepdim=True)
+                )
+            ),
+            "teaches nothing",
+        ),
+        (
+            lambda x, p, ratio=3: hard_negative_mask_by_topk(x.nan_to_num(9), p, ratio),
+            "NaN is sorted",
+        ),
+    ],
+    "average_precision": [
+        (
+            _guarded(
+                lambda s, r, n: (
+                    sum(
+                        r[s.argsort(descending=True)][: k + 1].float().mean()
+                        * r[s.argsort(descending=True)][k]
+                        for k in range(len(s))
+                    )
+                    / n
+                )
+            ),
+            "take each precision as it is",
+        ),
+        (
+            _guarded(
+                lambda s, r, n: _area(
+                    r[s.argsort(descending=True, stable=True)], max(1, int(r.sum()))
+                )
+            ),
+            "missed have to cost",
+        ),
+        (_guarded(lambda s, r, n: _area(r, n)), "not sorted"),
+        (
+            _guarded(lambda s, r, n: _area(r[s.argsort(stable=True)], n)),
+            "least sure report",
+        ),
+        (
+            lambda s, r, n: average_precision_by_numpy(s, r, n) if n else 0.0,
+            "0 would be a verdict",
+        ),
+    ],
+}
+
+
+class TestExercises(ExerciseTests):
+    checks, right, wrong = single_shot_checks, RIGHT, WRONG
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("pycocotools") is None
+    or importlib.util.find_spec("torchmetrics") is None,
+    reason="torchmetrics' MeanAveragePrecision needs pycocotools",
+)
+def test_near_torchmetrics():
+    """COCO samples the curve at 101 recalls, so that equal means within a hundredth."""
+    from torchmetrics.detection import MeanAveragePrecision
+
+    detections, labels = random_case(5, pictures=60)
+    metric = MeanAveragePrecision()
+    metric.update(
+        [{"boxes": b, "scores": s, "labels": k} for b, s, k in detections],
+        [{"boxes": t[t[:, 0] >= 0, 1:], "labels": t[t[:, 0] >= 0, 0].long()}
+         for t in labels],
+    )  # fmt: skip
+    theirs = metric.compute()
+    for thresholds, name in (((0.5,), "map_50"), (ss.COCO_THRESHOLDS, "map")):
+        ours = ss.mean_average_precision(
+            detections, labels, num_classes=3, iou_thresholds=thresholds
+        )
+        assert ours == pytest.approx(theirs[name].item(), abs=0.01)
+
+
+def test_offsets_and_anchors_agree_with_the_chapter_before():
+    """The rows of the offsets are those of the anchors: the loss sees pairs."""
+    model = tiny()
+    labels = torch.tensor([[[0, 0.3, 0.3, 0.6, 0.7]]])
+    offsets, mask, _ = anchor_targets(model.anchors, labels)
+    bound = mask.view(-1, 4)[:, 0] > 0
+    truth = labels[0, :, 1:].expand(int(bound.sum()), 4)
+    encoded = encode_offsets(model.anchors[bound], truth)
+    torch.testing.assert_close(offsets.view(-1, 4)[bound], encoded)

@@ -1,0 +1,223 @@
+"""What each ingredient of a small detector adds, for the chapter on single-shot.
+
+    python -m tools.study_single_shot [--seeds 3] [--steps 400] [--out FILE]
+
+Writes `lesson_utils/studies/single_shot.json`, in some fifteen minutes on one idle
+core. The detector of the chapter is trained on drawn scenes, once as it is and then
+with one thing changed at a time; each seed has its own scenes to train on, its own
+first weights and its own order, and all are measured on the same held-out scenes.
+"""
+
+import argparse
+import json
+import platform
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from lesson_utils import single_shot
+from lesson_utils.anchors import STD
+from lesson_utils.common.studies import STUDIES
+from lesson_utils.data.scenes import TYPES, Scenes
+from lesson_utils.nms import Detections
+from lesson_utils.single_shot import COCO_THRESHOLDS, SCALES, SingleShot
+
+SIDE, TRAIN, TEST, TEST_SEED, BATCH = 96, 1000, 300, 99, 16
+ALL_SCALES = tuple(scale for level in SCALES for scale in level)
+
+Pictures = tuple[Tensor, Tensor]
+
+
+class Unscaled(SingleShot):
+    """Puts out offsets in sides and logarithms: what is said is not divided by σ."""
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Args and results as `SingleShot`; the division is left to the reader."""
+        logits, offsets = super().forward(images)
+        return logits, offsets / _std(offsets)
+
+
+class WrongOrder(SingleShot):
+    """Reads the heads' outputs as if the channels came last, which they do not."""
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Args and results as `SingleShot`, in the wrong order within each map."""
+        logits, offsets = super().forward(images)
+        return self._mix(logits), self._mix(offsets.unflatten(1, (-1, 4))).flatten(1)
+
+    def _mix(self, rows: Tensor) -> Tensor:
+        sides = (16, 8, 4)
+        levels = rows.split([2 * side**2 for side in sides], dim=1)
+        return torch.cat(
+            [
+                level.reshape(len(rows), side, side, -1)
+                .permute(0, 3, 1, 2)  # the head's own output again
+                .reshape(level.shape)  # and flattened as it lies
+                for level, side in zip(levels, sides, strict=True)
+            ],
+            dim=1,
+        )
+
+
+def every_anchor(logits: Tensor, classes: Tensor) -> Tensor:
+    """Cross entropy of all anchors, over the number with an object: nothing mined."""
+    total = F.cross_entropy(logits.mT, classes, reduction="sum")
+    return total / (classes > 0).sum().clamp(min=1)
+
+
+def unscaled_l1(offsets: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
+    """The error of the offsets before they are divided by σ."""
+    scale = _std(offsets)
+    return single_shot.masked_l1(offsets * scale, targets * scale, mask)
+
+
+def _std(offsets: Tensor) -> Tensor:
+    return torch.tensor(STD, device=offsets.device).repeat(offsets.shape[1] // 4)
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One row of the table: what is changed in the network, and in the training."""
+
+    name: str
+    build: Callable[..., SingleShot] = SingleShot
+    network: dict = field(default_factory=dict)
+    training: dict = field(default_factory=dict)
+    longer: int = 1
+
+
+FOCAL = {"class_loss": single_shot.focal_cross_entropy}
+EVERY = {"class_loss": every_anchor}
+VARIANTS = (
+    Variant("as it is"),
+    Variant("focal loss", training=FOCAL),
+    Variant("every anchor", training=EVERY),
+    Variant("no prior", network={"prior": None}),
+    Variant("focal loss, no prior", network={"prior": None}, training=FOCAL),
+    Variant("every anchor, no prior", network={"prior": None}, training=EVERY),
+    Variant("one map, 16 x 16", network={"scales": (ALL_SCALES, (), ())}),
+    Variant("one map, 8 x 8", network={"scales": ((), ALL_SCALES, ())}),
+    Variant("no flips", training={"augment": None}),
+    Variant("no sigma", Unscaled, training={"box_loss": unscaled_l1}),
+    Variant("wrong order", WrongOrder),
+    Variant("twice as long", longer=2),
+)
+
+
+def main() -> None:
+    """Train, measure, write."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--steps", type=int, default=400)
+    parser.add_argument("--out", type=Path, default=STUDIES / "single_shot.json")
+    options = parser.parse_args()
+    torch.set_num_threads(1)  # one core: other threads would not be comparable
+    test = single_shot.stack_scenes(Scenes(TEST, seed=TEST_SEED, image_size=SIDE))
+    rows = []
+    for seed in range(options.seeds):
+        data = single_shot.stack_scenes(Scenes(TRAIN, seed=seed, image_size=SIDE))
+        for variant in VARIANTS:
+            row = {"variant": variant.name, "seed": seed}
+            model = fit(variant, data, seed, options.steps)
+            rows.append(row | measure(model, test))
+            print(rows[-1], flush=True)
+    study = {
+        "command": "python -m tools.study_single_shot",
+        "seeds": list(range(options.seeds)),
+        "steps": options.steps,
+        "batch_size": BATCH,
+        "image_size": SIDE,
+        "scenes": TRAIN,
+        "held_out_scenes": TEST,
+        "machine": machine(),
+        "minutes": round(time.process_time() / 60, 1),  # of one core's work
+        "rows": rows,
+    }
+    write(study, options.out)
+
+
+def fit(variant: Variant, data: Pictures, seed: int, steps: int) -> SingleShot:
+    """A detector of one variant, trained."""
+    torch.manual_seed(seed)
+    model = variant.build(len(TYPES), image_size=SIDE, **variant.network)
+    single_shot.train(
+        model,
+        *data,
+        steps=variant.longer * steps,
+        batch_size=BATCH,
+        seed=seed,
+        progress=False,
+        **variant.training,
+    )
+    return model
+
+
+def measure(model: SingleShot, test: Pictures) -> dict[str, float | list[float]]:
+    """Average precisions, and what is found of the smallest and the largest truths."""
+    images, labels = test
+    found = single_shot.predict(model, images)
+    table = single_shot.average_precisions(
+        found, labels, num_classes=len(TYPES), iou_thresholds=COCO_THRESHOLDS
+    )  # (K, T)
+    hit, side = hits(found, labels)
+    thirds = hit[side.argsort()].float().tensor_split(3)
+    numbers = {
+        "map50": table[:, 0].mean(),
+        "map75": table[:, 5].mean(),
+        "map": table.mean(),
+        "small": thirds[0].mean(),
+        "large": thirds[2].mean(),
+    }
+    return {name: round(value.item(), 4) for name, value in numbers.items()} | {
+        "classes": [round(value, 4) for value in table[:, 0].tolist()]
+    }
+
+
+def hits(found: list[Detections], labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Which truths are found when as many reports are shown as there are truths.
+
+    Whatever the scores mean, this asks all detectors for equally many reports.
+    """
+    number = int((labels[..., 0] >= 0).sum())
+    scores = torch.cat([one.scores for one in found])
+    least = scores.sort(descending=True).values[number - 1]
+    hit, sides = [], []
+    for one, truths in zip(found, labels, strict=True):
+        shown = Detections(*(part[one.scores >= least] for part in one))
+        diagnosis = single_shot.diagnose(shown, truths)
+        right = [m for m, kind in zip(diagnosis.about, diagnosis.kinds, strict=True)
+                 if kind == "right"]  # fmt: skip
+        rows = (truths[:, 0] >= 0).nonzero()[:, 0]
+        hit.append(torch.isin(rows, torch.tensor(right, dtype=rows.dtype)))
+        boxes = truths[rows, 1:]
+        sides.append((boxes[:, 2:] - boxes[:, :2]).prod(dim=1).sqrt())
+    return torch.cat(hit), torch.cat(sides)
+
+
+def machine() -> dict[str, object]:
+    """What the minutes were measured on."""
+    lines = Path("/proc/cpuinfo")
+    names = lines.read_text("utf-8").splitlines() if lines.exists() else []
+    model = [line.split(":")[1].strip() for line in names if line.startswith("model n")]
+    return {
+        "cpu": model[0] if model else platform.processor(),
+        "cores": 1,
+        "torch": torch.__version__,
+    }
+
+
+def write(study: dict, path: Path) -> None:
+    """One line for each row, so that a difference can be read."""
+    rows = ",\n".join(f"    {json.dumps(row)}" for row in study["rows"])
+    head = json.dumps({**study, "rows": []}, indent=2).removesuffix("[]\n}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"{head}[\n{rows}\n  ]\n}}\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
