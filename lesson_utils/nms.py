@@ -5,6 +5,7 @@ between scores go to the box that comes first. Boxes without area have no overla
 anything, and are all kept.
 """
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -17,6 +18,9 @@ from lesson_utils.common.boxes import box_iou, require_boxes
 # How many boxes are settled at once: enough to keep the processor busy, few enough for
 # a table of them against 20,000 others to stay small.
 BLOCK = 160
+# How many pairs are listed at most, for they take some 100 bytes each; and at most
+# which share of all: a pair on a list takes as long as about twelve in a table.
+MAX_PAIRS, MAX_SHARE = 2**20, 1 / 12
 
 
 class Detections(NamedTuple):
@@ -95,16 +99,24 @@ def nms(boxes: Tensor, scores: Tensor, iou_threshold: float) -> Tensor:
     _check(boxes, scores, iou_threshold)
     rows = scores.argsort(descending=True, stable=True)
     left = _columns(boxes)[:, rows]  # (5, N)
+    pairs = _pairs_side_by_side(left)
+    if pairs is not None:
+        better, worse = pairs
+        first, second = left[:, better], left[:, worse]
+        iou = _iou(first, second, left.new_empty(3, len(better)))
+        deletes = iou > iou_threshold
+        return rows[_settle(better[deletes], worse[deletes], len(rows))]
     work = left.new_empty(3, min(BLOCK, len(rows)) * len(rows))
     kept = []
     while len(rows):
-        block, left = left[:, :BLOCK], left[:, BLOCK:]
-        keep = _settle(_iou(block, block, work) > iou_threshold).nonzero()[:, 0]
-        kept.append(rows[keep])
-        largest = _iou(block.index_select(1, keep), left, work).amax(dim=0)
+        block, left = left[:, :BLOCK, None], left[:, BLOCK:]
+        deletes = _iou(block, block[..., 0], work) > iou_threshold
+        keep = _settle(*deletes.triu(diagonal=1).nonzero().T, len(deletes))
+        kept.append(rows[:BLOCK][keep])
+        largest = _iou(block[:, keep], left, work).amax(dim=0)
         free = (largest <= iou_threshold).nonzero()[:, 0]
         left, rows = left.index_select(1, free), rows[BLOCK:][free]
-    return torch.cat(kept) if kept else rows
+    return torch.cat(kept)
 
 
 def batched_nms(
@@ -253,15 +265,39 @@ def _columns(boxes: Tensor) -> Tensor:
     return torch.stack([x1, y1, x2, y2, area])
 
 
+def _pairs_side_by_side(boxes: Tensor) -> tuple[Tensor, Tensor] | None:
+    """Pairs of boxes as columns that share more than a point along x, if they are few.
+
+    All others have an IoU of 0. With the boxes in the order of their left sides, those
+    that begin before a box ends are the next ones behind it.
+
+    Returns:
+        (P,) and (P,), int64, the smaller place first; None if there are many.
+    """
+    left, order = boxes[0].sort()
+    place = torch.arange(len(order), device=order.device)
+    behind = torch.searchsorted(left, boxes[2, order]) - place - 1
+    behind = behind.clamp_(min=0)  # a box without width has itself before it
+    number = behind.sum().item()
+    if number > min(MAX_PAIRS, MAX_SHARE * len(order) ** 2 / 2):
+        return None
+    before = behind.cumsum(0) - behind
+    first = place.repeat_interleave(behind)
+    # Count 1, 2, 3 behind each: the number of the pair, less those of boxes before.
+    second = torch.arange(1, number + 1, device=order.device) + (place - before)[first]
+    pair = order[first], order[second]
+    return torch.minimum(*pair), torch.maximum(*pair)
+
+
 def _iou(first: Tensor, second: Tensor, work: Tensor) -> Tensor:
-    """IoU of N with M boxes as columns, (N, M), written into `work`.
+    """IoU of boxes as columns, of shapes that broadcast, written into `work`.
 
     Tables this large cost more to get from the system than to compute; and a sum in
     place saves a trip to memory.
     """
-    shape = first.shape[1], second.shape[1]
-    shared, height, other = (w[: shape[0] * shape[1]].view(shape) for w in work)
-    left1, top1, right1, bottom1, area1 = first[:, :, None]
+    shape = torch.broadcast_shapes(first.shape[1:], second.shape[1:])
+    shared, height, other = (w[: math.prod(shape)].view(shape) for w in work)
+    left1, top1, right1, bottom1, area1 = first
     left2, top2, right2, bottom2, area2 = second
     torch.minimum(right1, right2, out=shared)
     shared.sub_(torch.maximum(left1, left2, out=other)).clamp_(min=0)
@@ -273,21 +309,21 @@ def _iou(first: Tensor, second: Tensor, work: Tensor) -> Tensor:
     return shared.div_(union)
 
 
-def _settle(deletes: Tensor) -> Tensor:
+def _settle(better: Tensor, worse: Tensor, number: int) -> Tensor:
     """(N,), bool: which of N boxes in the order of their scores a greedy pass keeps.
 
     A box goes if one that is kept, before it, deletes it. Begin with all kept, and
     apply that rule until nothing changes: after k rounds the first k are right.
 
     Args:
-        deletes: (N, N), bool, row i being what box i would delete.
+        better: (E,), of each deletion the box that deletes if it is kept.
+        worse: (E,), the one behind it that it deletes.
+        number: N.
     """
-    deletes = deletes.triu(diagonal=1)
-    keep = deletes.new_ones(len(deletes))
-    if not deletes.any():
-        return keep
+    keep = better.new_ones(number, dtype=torch.bool)
     while True:
-        new = ~deletes[keep].any(dim=0)
+        new = torch.ones_like(keep)
+        new[worse[keep[better]]] = False
         if torch.equal(new, keep):
             return keep
         keep = new

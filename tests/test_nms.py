@@ -50,8 +50,11 @@ class TestSuppression:
         scores = torch.tensor([0.9, 0.8, 0.7])
         assert suppress(chain, scores, 0.5).tolist() == [0, 2]
 
-    def test_a_long_chain(self, suppress):
+    @pytest.mark.parametrize("listed", [True, False])
+    def test_a_long_chain(self, suppress, listed, monkeypatch):
         """More than a block, each box deleting the next: every second stays."""
+        if not listed:
+            monkeypatch.setattr(module, "MAX_PAIRS", 0)
         number = 2 * module.BLOCK + 7
         start = torch.arange(number, dtype=torch.float32)
         zero = torch.zeros(number)
@@ -113,15 +116,18 @@ class TestSuppression:
 class TestEquality:
     def test_a_thousand_random_cases(self):
         for seed in range(1000):
-            boxes, scores = crowd(seed, seed % 50, side=0.2 + 0.6 * (seed % 3))
+            boxes, scores = crowd(seed, seed % 50, side=0.02 + 0.4 * (seed % 3))
             threshold = (seed % 11) / 10
             kept = nms(boxes, scores, threshold)
             assert torch.equal(kept, greedy_nms(boxes, scores, threshold)), seed
             theirs = torchvision.ops.nms(boxes, scores, threshold)
             assert torch.equal(kept, theirs), seed
 
+    @pytest.mark.parametrize("listed", [True, False])
     @pytest.mark.parametrize("side", [0.03, 0.3, 0.9])
-    def test_many_blocks(self, side):
+    def test_listed_and_in_many_blocks(self, side, listed, monkeypatch):
+        monkeypatch.setattr(module, "MAX_PAIRS", 2**30 * listed)
+        monkeypatch.setattr(module, "MAX_SHARE", 1)
         boxes, scores = crowd(0, 3 * module.BLOCK + 11, side)
         for threshold in (0.1, 0.5, 0.8):
             theirs = torchvision.ops.nms(boxes, scores, threshold)
@@ -134,7 +140,16 @@ class TestEquality:
         expected = greedy_nms(boxes, scores, 0.3)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(module, "BLOCK", block)
+            patch.setattr(module, "MAX_PAIRS", 0)
             assert torch.equal(nms(boxes, scores, 0.3), expected)
+
+    def test_boxes_that_touch_or_stand_in_a_column(self):
+        """Sides that are equal, along the axis by which pairs are listed."""
+        corner = torch.arange(60) % 4 * 1.0
+        boxes = torch.stack([corner, corner * 0, corner + 1, corner * 0 + 1], dim=1)
+        scores = crowd(4, 60)[1]
+        assert len(nms(boxes, scores, 0.0)) == 4
+        assert torch.equal(nms(boxes, scores, 0.0), greedy_nms(boxes, scores, 0.0))
 
     def test_as_d2l(self):
         boxes, scores = crowd(3, 80, 0.5)
