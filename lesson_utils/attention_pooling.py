@@ -1,0 +1,331 @@
+"""Bilinear attention pooling: parts that nobody has labelled, one vector for each.
+
+The module of the chapter `book/fine_grained/attention_pooling.ipynb`. Features are
+(B, N, H, W); attention maps, (B, M, H, W), say where on them each of M parts is, and
+are not negative. Boxes are xyxy in shares of the picture.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lesson_utils.bilinear import signed_sqrt
+
+
+def bilinear_attention_pool(features: Tensor, attentions: Tensor) -> Tensor:
+    """One feature vector for each part: features weighted by the part's map.
+
+    Args:
+        features: (B, N, H, W).
+        attentions: (B, M, H, W), of the same pictures and positions.
+
+    Returns:
+        (B, M, N), means over the positions, H W of them, whatever the maps sum to.
+
+    Raises:
+        ValueError: the two have other batches or positions, or no position at all.
+
+    Source: Hu et al., See Better Before Looking Closer: Weakly Supervised Data
+        Augmentation Network for Fine-Grained Visual Classification, arXiv:1901.09891,
+        2019, on bilinear attention pooling, with the mean as pooling.
+    """
+    if (
+        features.dim() != 4
+        or attentions.dim() != 4
+        or features.shape[0] != attentions.shape[0]
+        or features.shape[2:] != attentions.shape[2:]
+        or not features.shape[2:].numel()
+    ):
+        raise ValueError(
+            "features must be (B, N, H, W) and attentions (B, M, H, W) with at least "
+            f"one position, got {tuple(features.shape)} and {tuple(attentions.shape)}"
+        )
+    # Divided first, so that half precision does not overflow in the sum.
+    shares = attentions.flatten(2) / features.shape[2:].numel()
+    return shares @ features.flatten(2).mT
+
+
+def normalize_parts(parts: Tensor) -> Tensor:
+    """Signed square roots of part features, and the whole matrix of length 1.
+
+    Args:
+        parts: (B, M, N).
+
+    Returns:
+        (B, M, N), each of the B matrices of length 1; zeros stay zeros.
+
+    Raises:
+        ValueError: `parts` is not (B, M, N).
+
+    Source: Lin et al., Bilinear CNN Models for Fine-Grained Visual Recognition, ICCV
+        2015, section 3.
+    """
+    _check_parts(parts)
+    return F.normalize(signed_sqrt(parts).flatten(1), eps=1e-6).view_as(parts)
+
+
+def center_loss(parts: Tensor, centers: Tensor, labels: Tensor) -> Tensor:
+    """How far each picture's parts are from the mean parts of its class.
+
+    It asks that map k shows the same part in all pictures of a class.
+
+    Args:
+        parts: (B, M, N), normalised.
+        centers: (K, M, N), for each class the place its parts are drawn to; no
+            gradient goes there.
+        labels: (B,), int64, in 0 to K - 1.
+
+    Returns:
+        (), squared distances, summed over a picture's parts, mean over the pictures.
+
+    Raises:
+        ValueError: shapes that do not fit, an empty batch, or a label out of range.
+
+    Source: Hu et al., See Better Before Looking Closer, arXiv 2019, on attention
+        regularization.
+    """
+    _check_centers(parts, centers, labels)
+    return (parts - centers[labels].detach()).square().sum((1, 2)).mean()
+
+
+def move_centers(
+    centers: Tensor, parts: Tensor, labels: Tensor, *, rate: float = 0.05
+) -> Tensor:
+    """Each class's centre, a step nearer to the parts of its pictures in the batch.
+
+    Args:
+        centers: (K, M, N).
+        parts: (B, M, N); no gradient is kept.
+        labels: (B,), int64.
+        rate: of the step, in [0, 1].
+
+    Returns:
+        (K, M, N): new centres; classes that are not in the batch stay. A class with
+        several pictures goes towards their mean.
+
+    Raises:
+        ValueError: see `center_loss`, or a rate outside [0, 1].
+
+    Source: Hu et al., See Better Before Looking Closer, arXiv 2019, on attention
+        regularization.
+    """
+    _check_centers(parts, centers, labels)
+    if not 0 <= rate <= 1:
+        raise ValueError(f"rate must be in [0, 1], got {rate}")
+    number = labels.bincount(minlength=len(centers))  # (K,)
+    total = torch.zeros_like(centers).index_add(0, labels, parts.detach())
+    mean = total / number.clamp(min=1)[:, None, None]
+    return torch.where((number > 0)[:, None, None], centers.lerp(mean, rate), centers)
+
+
+def pick_maps(
+    attentions: Tensor, *, generator: torch.Generator | None = None
+) -> Tensor:
+    """One map for each picture, more often one that responds strongly.
+
+    Args:
+        attentions: (B, M, H, W), not negative.
+        generator: of the randomness.
+
+    Returns:
+        (B, H, W), scaled to [0, 1] by each map's largest value; zeros stay zeros.
+
+    Raises:
+        ValueError: `attentions` is not (B, M, H, W), is negative or not finite.
+
+    Source: Hu et al., See Better Before Looking Closer, arXiv 2019, where each map
+        is equally likely.
+    """
+    if attentions.dim() != 4 or not (attentions >= 0).all():
+        raise ValueError(
+            "attentions must be (B, M, H, W) and not negative, got shape "
+            f"{tuple(attentions.shape)}"
+        )
+    strength = attentions.mean((2, 3)) + 1e-6  # (B, M); dead maps can be drawn, too
+    chosen = torch.multinomial(strength, 1, generator=generator)[:, 0]
+    maps = attentions[torch.arange(len(attentions), device=chosen.device), chosen]
+    return maps / maps.amax((1, 2), keepdim=True).clamp(min=1e-12)
+
+
+def attention_boxes(maps: Tensor, *, threshold: float = 0.5) -> Tensor:
+    """The smallest box around where a map is above a threshold.
+
+    Args:
+        maps: (B, H, W), in [0, 1].
+        threshold: in [0, 1).
+
+    Returns:
+        (B, 4), xyxy in shares of the picture, around whole cells; the whole picture
+        where a map is nowhere above the threshold.
+
+    Raises:
+        ValueError: maps outside [0, 1] or of another shape, or a threshold outside
+            [0, 1).
+
+    Source: Hu et al., See Better Before Looking Closer, arXiv 2019, on attention
+        cropping.
+    """
+    above = _above(maps, threshold)
+    none = ~above.flatten(1).any(1)
+    above = above | none[:, None, None]
+    edges = []
+    for dim, length in ((1, maps.shape[2]), (2, maps.shape[1])):
+        there = above.any(dim).int()  # (B, W), then (B, H)
+        first = there.argmax(1)
+        last = length - there.flip(1).argmax(1)
+        edges.append(torch.stack([first, last], dim=1) / length)
+    (x1, x2), (y1, y2) = (edge.unbind(1) for edge in edges)
+    return torch.stack([x1, y1, x2, y2], dim=1)
+
+
+def crop(images: Tensor, boxes: Tensor) -> Tensor:
+    """Enlarge a box of each picture to the whole.
+
+    Args:
+        images: (B, C, H, W).
+        boxes: (B, 4), xyxy in shares of the picture, each with an area.
+
+    Returns:
+        (B, C, H, W), bilinear.
+
+    Raises:
+        ValueError: another number of boxes, a box outside the picture or without area.
+
+    Source: Hu et al., See Better Before Looking Closer, arXiv 2019, on attention
+        cropping.
+    """
+    if boxes.shape != (len(images), 4):
+        raise ValueError(
+            f"boxes must be one for each of {len(images)} images, got "
+            f"{tuple(boxes.shape)}"
+        )
+    low, high = boxes[:, :2], boxes[:, 2:]
+    if not ((low >= 0) & (low < high) & (high <= 1)).all():
+        raise ValueError(
+            "boxes must be xyxy in [0, 1] with an area, got "
+            f"{boxes.min().item():g} to {boxes.max().item():g}"
+        )
+    # grid_sample counts from -1 at the left edge to 1 at the right one.
+    theta = torch.zeros(len(images), 2, 3, dtype=images.dtype, device=images.device)
+    theta[:, [0, 1], [0, 1]] = (high - low).to(images)
+    theta[:, :, 2] = (low + high - 1).to(images)
+    grid = F.affine_grid(theta, list(images.shape), align_corners=False)
+    return F.grid_sample(images, grid, padding_mode="border", align_corners=False)
+
+
+def drop(images: Tensor, maps: Tensor, *, threshold: float = 0.5) -> Tensor:
+    """Set to 0 where a map is above a threshold, so that other parts must do.
+
+    Args:
+        images: (B, C, H, W).
+        maps: (B, h, w), in [0, 1], enlarged to the picture's size.
+        threshold: in [0, 1).
+
+    Returns:
+        (B, C, H, W).
+
+    Raises:
+        ValueError: see `attention_boxes`, or maps of another number.
+
+    Source: Hu et al., See Better Before Looking Closer, arXiv 2019, on attention
+        dropping.
+    """
+    if len(maps) != len(images):
+        raise ValueError(f"maps must be {len(images)}, one an image, got {len(maps)}")
+    _above(maps, threshold)
+    large = F.interpolate(
+        maps[:, None], images.shape[2:], mode="bilinear", align_corners=False
+    )
+    return images * (large <= threshold)
+
+
+class AttentionNet(nn.Module):
+    """A classifier that looks at M parts which nobody has shown it.
+
+    Args:
+        features: from (B, 3, H, W) to (B, N, h, w).
+        num_features: N.
+        num_attentions: M.
+        num_classes: K.
+
+    Attributes:
+        attention: from features to maps: a 1 x 1 convolution, batch normalisation,
+            ReLU.
+        classifier: linear, from all part features to logits.
+
+    Raises:
+        ValueError: a number that is no whole number >= 1.
+
+    Source: Hu et al., See Better Before Looking Closer, arXiv 2019.
+    """
+
+    def __init__(
+        self,
+        features: nn.Module,
+        *,
+        num_features: int,
+        num_attentions: int,
+        num_classes: int,
+    ) -> None:
+        super().__init__()
+        numbers = {
+            "num_features": num_features,
+            "num_attentions": num_attentions,
+            "num_classes": num_classes,
+        }
+        for name, value in numbers.items():
+            if not isinstance(value, int) or value < 1:
+                raise ValueError(f"{name} must be a whole number >= 1, got {value!r}")
+        self.features = features
+        self.attention = nn.Sequential(
+            nn.Conv2d(num_features, num_attentions, 1, bias=False),
+            nn.BatchNorm2d(num_attentions),
+            nn.ReLU(),
+        )
+        self.classifier = nn.Linear(num_attentions * num_features, num_classes)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Classify, and say where it looked.
+
+        Args:
+            images: (B, 3, H, W), standardised.
+
+        Returns:
+            Logits (B, K), part features (B, M, N), normalised, and maps (B, M, h, w).
+        """
+        features = self.features(images)
+        maps = self.attention(features)
+        parts = normalize_parts(bilinear_attention_pool(features, maps))
+        # Of length 1 they would make logits too small to be sure of anything.
+        return self.classifier(100 * parts.flatten(1)), parts, maps
+
+
+def _above(maps: Tensor, threshold: float) -> Tensor:
+    if maps.dim() != 3 or not ((maps >= 0) & (maps <= 1)).all():
+        raise ValueError(
+            f"maps must be (B, H, W) in [0, 1], got shape {tuple(maps.shape)}"
+        )
+    if not 0 <= threshold < 1:
+        raise ValueError(f"threshold must be in [0, 1), got {threshold}")
+    return maps > threshold
+
+
+def _check_parts(parts: Tensor) -> None:
+    if parts.dim() != 3:
+        raise ValueError(f"parts must be (B, M, N), got {tuple(parts.shape)}")
+
+
+def _check_centers(parts: Tensor, centers: Tensor, labels: Tensor) -> None:
+    _check_parts(parts)
+    if centers.shape[1:] != parts.shape[1:] or labels.shape != parts.shape[:1]:
+        raise ValueError(
+            "centers must be (K, M, N) and labels (B,) for parts (B, M, N), got shapes "
+            f"{tuple(centers.shape)}, {tuple(labels.shape)}, {tuple(parts.shape)}"
+        )
+    if not len(labels):
+        raise ValueError("parts must be of at least one picture, got none")
+    if labels.min() < 0 or labels.max() >= len(centers):
+        raise ValueError(
+            f"labels must be in 0 to {len(centers) - 1}, got {labels.min().item()} to "
+            f"{labels.max().item()}"
+        )

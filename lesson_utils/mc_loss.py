@@ -1,0 +1,633 @@
+"""Mutual-channel loss: some channels for each class, made to agree and to differ.
+
+The module of the chapter `book/fine_grained/mc_loss.ipynb`. Features are the maps of
+the last convolution after its ReLU, (B, N, H, W), not negative; their N channels are
+grouped by class: the first group is class 0's. Everywhere `channels_per_class` (the
+paper's xi) is one number for all classes, or one number for each class. Both losses
+are computed in float32 for features of half precision, and come back in float32.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lesson_utils.common.training import require_finite
+
+
+def channel_groups(num_channels: int, num_classes: int) -> tuple[int, ...]:
+    """Deal channels out to classes so that no two classes differ by more than one.
+
+    Args:
+        num_channels: N, at least one for each class.
+        num_classes: K, at least 1.
+
+    Returns:
+        K sizes that add up to N, the smaller ones first.
+
+    Raises:
+        ValueError: an argument is no whole number >= 1, or a class would go without.
+
+    Source: Chang et al., The Devil is in the Channels, IEEE TIP 2020, who give 152
+        classes of birds 10 of 2,048 channels each, and 48 of them 11.
+    """
+    _check_whole("num_classes", num_classes)
+    _check_whole("num_channels", num_channels)
+    if num_channels < num_classes:
+        raise ValueError(
+            f"num_channels must be at least one for each of {num_classes} classes, "
+            f"got {num_channels}"
+        )
+    size, larger = divmod(num_channels, num_classes)
+    return (size,) * (num_classes - larger) + (size + 1,) * larger
+
+
+def channel_mask(
+    channels_per_class: int | Sequence[int],
+    *,
+    num_classes: int,
+    keep: float,
+    batch_size: int | None = None,
+    generator: torch.Generator | None = None,
+    device: torch.device | str | None = None,
+) -> Tensor:
+    """Drop the same share of each class's channels, drawn at random (the paper's CWA).
+
+    Of a group of xi channels (1 - keep) xi are dropped, rounded down: of three at a
+    share of a half, one. At least one is always kept.
+
+    Args:
+        channels_per_class: xi, or one for each class.
+        num_classes: K.
+        keep: the share that is kept, in (0, 1].
+        batch_size: B for a mask of its own for each sample; None for one for all, as
+            in the published code.
+        generator: where the draw comes from; torch's own if left out.
+        device: of the mask; the generator's if left out, or the CPU.
+
+    Returns:
+        (N, 1, 1), or (B, N, 1, 1), float32, of 0 and 1; to be multiplied with features.
+
+    Raises:
+        ValueError: an argument is out of its range, or the sizes are not K.
+
+    Source: Chang et al., The Devil is in the Channels, IEEE TIP 2020.
+    """
+    sizes = _sizes(channels_per_class, num_classes)
+    if not 0 < keep <= 1:
+        raise ValueError(f"keep must be a share in (0, 1], got {keep!r}")
+    if batch_size is not None:
+        _check_whole("batch_size", batch_size)
+    source = generator.device if generator is not None else "cpu"
+    device = source if device is None else device
+    xi = torch.tensor(sizes, device=source)[:, None]  # (K, 1)
+    slots = torch.arange(max(sizes), device=source) < xi  # (K, xi), which exist
+    shape = (batch_size or 1, *slots.shape)
+    draw = torch.rand(shape, generator=generator, device=source)
+    # The rank of each channel among its group's draws; slots that do not exist rank
+    # last. Counting ranks, not comparing draws, keeps the number exact on ties.
+    rank = draw.masked_fill(~slots, 2).argsort(dim=-1).argsort(dim=-1)
+    # The small number keeps a third of three from being one and a bit.
+    dropped = ((1 - keep) * xi.double() + 1e-9).floor().clamp(max=xi - 1)
+    mask = (rank < xi - dropped)[:, slots].float()[..., None, None]  # (B, N, 1, 1)
+    return (mask if batch_size else mask[0]).to(device)
+
+
+def channel_max_pool(
+    features: Tensor, channels_per_class: int | Sequence[int]
+) -> Tensor:
+    """At each position, the strongest channel of each class (the paper's CCMP).
+
+    Args:
+        features: (B, N, H, W), grouped by class.
+        channels_per_class: xi, which N must be a multiple of; or one for each class,
+            which add up to N.
+
+    Returns:
+        (B, K, H, W), in the dtype of `features`. On a tie one channel has the gradient.
+
+    Raises:
+        ValueError: the features are not (B, N, H, W), or their channels do not fit.
+
+    Source: Chang et al., The Devil is in the Channels, IEEE TIP 2020.
+    """
+    groups = _grouped(features, _fitting_sizes(features, channels_per_class))
+    # max, not amax: on a tie max gives the gradient to one channel, amax shares it.
+    return groups.max(dim=2).values.unflatten(2, features.shape[2:])
+
+
+def discriminality_loss(
+    features: Tensor,
+    targets: Tensor,
+    channels_per_class: int | Sequence[int],
+    *,
+    mask: Tensor | None = None,
+) -> Tensor:
+    """Cross entropy of each class's strongest channel, averaged over positions (L_dis).
+
+    There is no weight between the channels and the loss: a class's logit is read off
+    its own channels, and nothing else can make up for them.
+
+    Args:
+        features: (B, N, H, W), not negative: else a dropped channel, which is 0, wins
+            over channels that are kept.
+        targets: (B,), whole numbers from 0 to K - 1.
+        channels_per_class: as for `channel_max_pool`.
+        mask: (N, 1, 1) or (B, N, 1, 1) from `channel_mask`; None keeps all.
+
+    Returns:
+        (), float32 or float64; at least 0.
+
+    Raises:
+        ValueError: the batch is empty, channels, targets or mask do not fit, or the
+            targets are not whole numbers of that range.
+
+    Source: Chang et al., The Devil is in the Channels, IEEE TIP 2020.
+    """
+    sizes = _fitting_sizes(features, channels_per_class)
+    _check_targets(targets, len(features), len(sizes))
+    if mask is not None:
+        _check_mask(mask, features)
+    sums, _ = _sums_of_strongest(features, sizes, mask)
+    return F.cross_entropy(sums / features[0, 0].numel(), targets)
+
+
+def diversity_loss(features: Tensor, channels_per_class: int | Sequence[int]) -> Tensor:
+    """How many different places a class's channels look at (L_div), to be maximised.
+
+    Each channel is turned into a distribution over positions; the largest share at
+    each position is taken over the class's channels, and added up over positions. It
+    is 1 where all channels are one distribution, and xi where no two meet.
+
+    Args:
+        features: (B, N, H, W).
+        channels_per_class: as for `channel_max_pool`.
+
+    Returns:
+        (), float32 or float64, in [1, xi]: the mean over classes and samples. With xi
+        of 1, and on maps of one position, it is 1 whatever the features are, and its
+        gradient 0; it is never more than the number of positions. With unequal groups
+        the bound is the mean of the classes' min(xi, HW).
+
+    Raises:
+        ValueError: the batch is empty, or the channels do not fit.
+
+    Source: Chang et al., The Devil is in the Channels, IEEE TIP 2020.
+    """
+    sizes = _fitting_sizes(features, channels_per_class)
+    _, covered = _sums_of_strongest(features, sizes, values=False, shares=True)
+    return covered.mean()
+
+
+class MutualChannelLoss(nn.Module):
+    """L_MC times its weight, to be added to the cross entropy of the classifier.
+
+    The value is mu (L_dis + diversity (1 - L_div / xi)): the paper's mu (L_dis -
+    lambda L_div) with lambda = diversity / xi, but for a constant that keeps it from
+    being negative. It has no parameters. In evaluation mode no channel is dropped.
+
+    Args:
+        num_classes: K.
+        channels_per_class: xi, or one for each class; their mean stands for xi above.
+        mu: the weight of the whole, at least 0.
+        diversity: the weight of 1 - L_div / xi within it, at least 0.
+        keep: the share of each class's channels that is kept, in (0, 1].
+        per_sample: whether each sample has a mask of its own.
+
+    Raises:
+        ValueError: an argument is out of its range.
+
+    Source: Chang et al., The Devil is in the Channels, IEEE TIP 2020.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        channels_per_class: int | Sequence[int],
+        *,
+        mu: float = 1.0,
+        diversity: float = 1.0,
+        keep: float = 0.5,
+        per_sample: bool = False,
+    ) -> None:
+        super().__init__()
+        self.sizes = _sizes(channels_per_class, num_classes)
+        for name, value in (("mu", mu), ("diversity", diversity)):
+            if not 0 <= value < math.inf:
+                raise ValueError(f"{name} must be finite and >= 0, got {value!r}")
+        if not 0 < keep <= 1:
+            raise ValueError(f"keep must be a share in (0, 1], got {keep!r}")
+        self.mu, self.diversity = mu, diversity
+        self.keep, self.per_sample = keep, per_sample
+
+    def forward(
+        self,
+        features: Tensor,
+        targets: Tensor,
+        *,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
+        """The weighted loss of a batch.
+
+        Args:
+            features: (B, N, H, W), not negative.
+            targets: (B,), from 0 to K - 1.
+            generator: where the mask comes from; torch's own if left out.
+
+        Returns:
+            (), at least 0.
+
+        Raises:
+            ValueError: as `discriminality_loss`.
+        """
+        _fitting_sizes(features, self.sizes)
+        _check_targets(targets, len(features), len(self.sizes))
+        mask = None
+        if self.training and self.keep < 1:
+            mask = channel_mask(
+                self.sizes,
+                num_classes=len(self.sizes),
+                keep=self.keep,
+                batch_size=len(features) if self.per_sample else None,
+                generator=generator,
+                device=features.device,
+            )
+        # Both terms in one pass over the features; else as the two functions above.
+        sums, covered = _sums_of_strongest(
+            features, self.sizes, mask, shares=self.diversity > 0
+        )
+        loss = F.cross_entropy(sums / features[0, 0].numel(), targets)
+        if covered is not None:
+            xi = sum(self.sizes) / len(self.sizes)
+            loss = loss + self.diversity * (1 - covered.mean() / xi)
+        return self.mu * loss
+
+
+class ChannelNet(nn.Module):
+    """A backbone, a last convolution whose channels belong to classes, a classifier.
+
+    Args:
+        backbone: from pictures (B, 3, H, W) to (B, C, h, w); it is used, not copied.
+        num_inputs: C.
+        num_classes: K.
+        channels_per_class: xi, or one for each class.
+
+    Attributes:
+        backbone: as given.
+        channels: the last convolution, of 1 x 1, with BN and ReLU, to N channels.
+        classifier: a linear layer on the mean over positions.
+
+    Raises:
+        ValueError: a number is no whole number >= 1, or the sizes are not K.
+
+    Source: after Chang et al., The Devil is in the Channels, IEEE TIP 2020.
+    """
+
+    def __init__(
+        self,
+        backbone: nn.Module,
+        num_inputs: int,
+        num_classes: int,
+        channels_per_class: int | Sequence[int],
+    ) -> None:
+        super().__init__()
+        _check_whole("num_inputs", num_inputs)
+        num_channels = sum(_sizes(channels_per_class, num_classes))
+        self.backbone = backbone
+        self.channels = nn.Sequential(
+            nn.Conv2d(num_inputs, num_channels, 1, bias=False),
+            nn.BatchNorm2d(num_channels),
+            nn.ReLU(),
+        )
+        self.classifier = nn.Linear(num_channels, num_classes)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Classify pictures, and give the maps that the loss needs.
+
+        Args:
+            images: (B, 3, H, W), as the backbone takes them.
+
+        Returns:
+            (B, K), logits, and (B, N, h, w), the maps of the last convolution.
+        """
+        maps = self.channels(self.backbone(images))
+        return self.classifier(maps.mean(dim=(2, 3))), maps
+
+
+def train(
+    network: ChannelNet,
+    images: Tensor,
+    targets: Tensor,
+    *,
+    steps: int,
+    loss: Callable[..., Tensor] | None = None,
+    batch_size: int = 32,
+    learning_rate: float = 1e-2,
+    seed: int = 0,
+) -> list[float]:
+    """Train with cross entropy, and with a loss on the channels if there is one.
+
+    AdamW, whose rate rises to its maximum and falls to 0; each picture is seen once
+    before any is seen again. The network is left in evaluation mode.
+
+    Args:
+        network: trained in place, where it is.
+        images: (M, ...), as its backbone takes them, on the same device.
+        targets: (M,), from 0 to K - 1.
+        steps: batches.
+        loss: called as `loss(maps, targets, generator=...)`, such as a
+            `MutualChannelLoss`; None for cross entropy alone.
+        batch_size: B.
+        learning_rate: at its maximum.
+        seed: of the order of the pictures and of the masks.
+
+    Returns:
+        The sum of the losses at each step.
+
+    Raises:
+        ValueError: `steps` or `batch_size` is no whole number >= 1.
+        FloatingPointError: the loss is NaN or infinite.
+
+    Source: Loshchilov and Hutter, Decoupled Weight Decay Regularization, ICLR 2019,
+        for the optimiser.
+    """
+    _check_whole("steps", steps)
+    _check_whole("batch_size", batch_size)
+    generator = torch.Generator().manual_seed(seed)
+    passes = -(-steps * batch_size // len(targets))
+    order = [torch.randperm(len(targets), generator=generator) for _ in range(passes)]
+    batches = torch.cat(order).split(batch_size)
+    optimiser = torch.optim.AdamW(network.parameters(), learning_rate)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, learning_rate, total_steps=steps
+    )
+    network.train()
+    history = []
+    for step in range(steps):
+        chosen = batches[step].to(targets.device)
+        logits, maps = network(images[chosen])
+        total = F.cross_entropy(logits, targets[chosen])
+        if loss is not None:
+            total = total + loss(maps, targets[chosen], generator=generator)
+        require_finite(step, loss=total.detach())
+        optimiser.zero_grad()
+        total.backward()
+        optimiser.step()
+        schedule.step()
+        history.append(total.item())
+    network.eval()
+    return history
+
+
+def own_channels(
+    features: Tensor, targets: Tensor, channels_per_class: int | Sequence[int]
+) -> Tensor:
+    """The channels of each sample's own class.
+
+    Args:
+        features: (B, N, H, W), grouped by class.
+        targets: (B,), from 0 to K - 1.
+        channels_per_class: as for `channel_max_pool`.
+
+    Returns:
+        (B, xi, H, W); a class with fewer than the largest repeats its last channel.
+
+    Raises:
+        ValueError: as `discriminality_loss`.
+
+    Source: the definition.
+    """
+    sizes = _fitting_sizes(features, channels_per_class)
+    _check_targets(targets, len(features), len(sizes))
+    chosen = _grouped(features, sizes)[torch.arange(len(features)), targets]
+    return chosen.unflatten(2, features.shape[2:])
+
+
+def peak_hits(features: Tensor, boxes: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """How often the strongest position of a channel lies on a part, and by chance.
+
+    A position stands for a cell of the picture; it lies on a part if its cell and one
+    of the picture's boxes overlap. A map without any value above 0 has no peak.
+
+    Args:
+        features: (B, N, H, W), not negative.
+        boxes: B of them, (M, 4) each, xyxy as shares of the side.
+
+    Returns:
+        The share of the peaks that hit, and the share of all positions that would: what
+        a peak anywhere hits. Both (); the first is NaN if there is no peak.
+
+    Raises:
+        ValueError: the features are no maps, or the boxes are not one set a sample.
+
+    Source: the definition; Zhang et al., Top-down Neural Attention by Excitation
+        Backprop, IJCV 2018, call a like measure the pointing game.
+    """
+    _fitting_sizes(features, 1)
+    batch, _, height, width = features.shape
+    if len(boxes) != batch:
+        raise ValueError(f"boxes must be one set for each of {batch}, got {len(boxes)}")
+    x = torch.arange(width, device=features.device) / width  # left edges of cells
+    y = torch.arange(height, device=features.device) / height
+    on = features.new_zeros(batch, height, width, dtype=torch.bool)
+    for inside, box in zip(on, boxes, strict=True):
+        x1, y1, x2, y2 = box.to(features.device).T[..., None]  # (M, 1) each
+        columns = (x < x2) & (x + 1 / width > x1)  # (M, W)
+        rows = (y < y2) & (y + 1 / height > y1)  # (M, H)
+        inside |= (rows[:, :, None] & columns[:, None]).any(dim=0)
+    highest, place = features.flatten(2).max(dim=2)  # (B, N)
+    hit = on.flatten(1).gather(1, place)[highest > 0]
+    return hit.float().mean(), on.float().mean()
+
+
+def _sums_of_strongest(
+    features: Tensor,
+    sizes: tuple[int, ...],
+    mask: Tensor | None = None,
+    *,
+    values: bool = True,
+    shares: bool = False,
+) -> tuple[Tensor | None, Tensor | None]:
+    """Of each class, the largest values and shares at each position, summed over them.
+
+    Args:
+        features: (B, N, H, W).
+        sizes: one for each class, which add up to N.
+        mask: (N, 1, 1) or (B, N, 1, 1), for the values only; None keeps all.
+        values: whether the values are wanted.
+        shares: whether the shares, each channel's softmax over positions, are wanted.
+
+    Returns:
+        (B, K) and (B, K), at least float32; None for what is not wanted.
+    """
+    if mask is not None:
+        mask = mask.to(features.device, _at_least_float32(features))
+        mask = _grouped(mask.expand(*features.shape[:2], 1, 1), sizes).flatten(0, 1)
+    groups = _grouped(features, sizes).flatten(0, 1)  # (BK, xi, HW)
+    sums = _SumsOfStrongest.apply(groups, mask, values, shares)
+    return tuple(None if one is None else one.view(len(features), -1) for one in sums)
+
+
+class _SumsOfStrongest(torch.autograd.Function):
+    """The strongest channel of each group, summed over positions: the slow part.
+
+    A maximum that remembers indices takes most of the time, and large buffers for what
+    the backward pass needs take the rest. So nothing is kept but the input, and a few
+    groups at a time, which stay in a processor's cache, are computed again.
+    """
+
+    @staticmethod
+    def forward(
+        ctx, groups: Tensor, mask: Tensor | None, values: bool, shares: bool
+    ) -> tuple[Tensor | None, Tensor | None]:
+        """(R, xi, P) to two times (R,): of values times the mask, of softmax shares."""
+        ctx.save_for_backward(groups, mask)
+        ctx.set_materialize_grads(False)
+        sums = [], []
+        for part, kept in _in_parts(groups, mask):
+            if values:
+                sums[0].append(_masked(part, kept).amax(dim=1).sum(dim=1))
+            if shares:
+                sums[1].append(part.softmax(dim=2).amax(dim=1).sum(dim=1))
+        return tuple(torch.cat(one) if one else None for one in sums)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(
+        ctx, of_values: Tensor | None, of_shares: Tensor | None
+    ) -> tuple[Tensor | None, ...]:
+        """The winners' gradient, through the mask and through the softmax."""
+        groups, mask = ctx.saved_tensors
+        result = torch.empty_like(groups)
+        parts = _in_parts(groups, mask, of_values, of_shares, result)
+        for part, kept, value_slope, share_slope, into in parts:
+            total = torch.zeros_like(part)
+            if value_slope is not None:
+                passed = _first_winner(_masked(part, kept))
+                slope = _masked(value_slope[:, None, None], kept)
+                total.addcmul_(passed, slope)
+            if share_slope is not None:  # through the softmax: s (g - sum of s g)
+                share = part.softmax(dim=2)
+                passed = _first_winner(share).mul_(share)
+                passed.addcmul_(share, passed.sum(dim=2, keepdim=True), value=-1)
+                total.addcmul_(passed, share_slope[:, None, None])
+            into.copy_(total)
+        return result, None, None, None
+
+
+def _in_parts(groups: Tensor, *others: Tensor | None) -> Iterator[tuple]:
+    """A few groups at a time of each tensor; of all on a GPU, which wants much."""
+    size = max(1, 2**16 // groups[0].numel()) if groups.device.type == "cpu" else None
+    size = size or len(groups)
+    number = -(-len(groups) // size)
+    parts = ([None] * number if t is None else t.split(size) for t in others)
+    for part, *rest in zip(groups.split(size), *parts, strict=True):
+        yield part.to(_at_least_float32(groups)), *rest
+
+
+def _masked(values: Tensor, mask: Tensor | None) -> Tensor:
+    return values if mask is None else values * mask
+
+
+def _first_winner(values: Tensor) -> Tensor:
+    """1 at the first of the strongest channels of each position, 0 elsewhere."""
+    strongest = values.amax(dim=1)  # (R, P)
+    free = torch.ones_like(strongest)
+    winner = torch.empty_like(values)
+    *slots, last = winner.unbind(dim=1)
+    for value, won in zip(values.unbind(dim=1), slots, strict=False):
+        # The sign of (value - strongest) is 0 or -1: arithmetic, for it is faster
+        # than comparing and choosing.
+        torch.sub(value, strongest, out=won).sign_().add_(free).clamp_(min=0)
+        free.sub_(won)
+    last.copy_(free)
+    return winner
+
+
+def _grouped(features: Tensor, sizes: tuple[int, ...]) -> Tensor:
+    """(B, N, H, W) to (B, K, xi, HW); smaller groups repeat their own last channel.
+
+    A repeated channel changes no maximum, and its gradients are added up.
+    """
+    flat = features.flatten(2)
+    if len(set(sizes)) > 1:
+        xi = torch.tensor(sizes, device=flat.device)[:, None]  # (K, 1)
+        slot = torch.arange(max(sizes), device=flat.device).minimum(xi - 1)
+        first = xi.cumsum(dim=0) - xi
+        flat = flat.index_select(1, (first + slot).flatten())  # (B, K xi, HW)
+    return flat.unflatten(1, (len(sizes), max(sizes)))
+
+
+def _at_least_float32(values: Tensor) -> torch.dtype:
+    return torch.promote_types(values.dtype, torch.float32)
+
+
+def _check_whole(name: str, value: object) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise ValueError(f"{name} must be a whole number >= 1, got {value!r}")
+
+
+def _sizes(channels_per_class: int | Sequence[int], num_classes: int) -> tuple:
+    """One size a class."""
+    _check_whole("num_classes", num_classes)
+    if isinstance(channels_per_class, int):
+        _check_whole("channels_per_class", channels_per_class)
+        return (channels_per_class,) * num_classes
+    sizes = tuple(int(size) for size in channels_per_class)
+    if len(sizes) != num_classes or min(sizes) < 1:
+        raise ValueError(
+            f"channels_per_class must be {num_classes} numbers >= 1, got {sizes}"
+        )
+    return sizes
+
+
+def _fitting_sizes(
+    features: Tensor, channels_per_class: int | Sequence[int]
+) -> tuple[int, ...]:
+    """One size a class, once the features are maps whose channels they share out."""
+    if features.dim() != 4 or not features.is_floating_point():
+        raise ValueError(
+            "features must be (B, N, H, W) and floating point, got "
+            f"{tuple(features.shape)} of {features.dtype}"
+        )
+    if not features.numel():
+        raise ValueError(f"features must not be empty, got {tuple(features.shape)}")
+    num_channels = features.shape[1]
+    if isinstance(channels_per_class, int):
+        _check_whole("channels_per_class", channels_per_class)
+        if num_channels % channels_per_class:
+            raise ValueError(
+                f"channels_per_class must divide the {num_channels} channels, got "
+                f"{channels_per_class}: channel_groups deals out unequal groups"
+            )
+        return (channels_per_class,) * (num_channels // channels_per_class)
+    sizes = _sizes(channels_per_class, max(len(channels_per_class), 1))
+    if sum(sizes) != num_channels:
+        raise ValueError(
+            f"channels_per_class must add up to the {num_channels} channels, got "
+            f"{sum(sizes)}"
+        )
+    return sizes
+
+
+def _check_targets(targets: Tensor, batch_size: int, num_classes: int) -> None:
+    if targets.shape != (batch_size,) or targets.dtype != torch.int64:
+        raise ValueError(
+            f"targets must be ({batch_size},) of int64, got {tuple(targets.shape)} of "
+            f"{targets.dtype}"
+        )
+    low, high = (bound.item() for bound in targets.aminmax())
+    if low < 0 or high >= num_classes:
+        raise ValueError(
+            f"targets must lie in [0, {num_classes - 1}], got [{low}, {high}]"
+        )
+
+
+def _check_mask(mask: Tensor, features: Tensor) -> None:
+    one = (features.shape[1], 1, 1)
+    if mask.shape not in (one, (len(features), *one)):
+        raise ValueError(
+            f"mask must be {one} or {(len(features), *one)}, got {tuple(mask.shape)}"
+        )
