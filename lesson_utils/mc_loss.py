@@ -519,7 +519,7 @@ class _SumsOfStrongest(torch.autograd.Function):
 
 def _in_parts(groups: Tensor, *others: Tensor | None) -> Iterator[tuple]:
     """A few groups at a time of each tensor; of all on a GPU, which wants much."""
-    size = max(1, 2**16 // groups[0].numel()) if groups.device.type == "cpu" else None
+    size = max(1, 2**17 // groups[0].numel()) if groups.device.type == "cpu" else None
     size = size or len(groups)
     number = -(-len(groups) // size)
     parts = ([None] * number if t is None else t.split(size) for t in others)

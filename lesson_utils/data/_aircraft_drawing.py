@@ -82,14 +82,14 @@ class View:
     def polygon(self, points: Points, colour: Colour, part: str = "") -> None:
         """Fill a polygon, and count it as part of `part` if that is named."""
         there = np.asarray(points) @ self.matrix.T + self.offset
-        self.draw.polygon([tuple(point) for point in there.tolist()], _bytes(colour))
+        self.draw.polygon(there.ravel().tolist(), _bytes(colour))
         if part:
             self.boxes.setdefault(part, []).append(there)
 
     def outline(self, points: Points, colour: Colour) -> None:
         """Draw a closed line of about a pixel's width."""
         there = np.asarray(points) @ self.matrix.T + self.offset
-        path = [tuple(point) for point in (*there.tolist(), there[0].tolist())]
+        path = np.concatenate([there, there[:1]]).ravel().tolist()
         self.draw.line(path, _bytes(colour), width=max(1, self.side // 220))
 
     def part_boxes(self) -> dict[str, Box]:
@@ -262,9 +262,13 @@ def _band(
         return
     edges = []
     for level, first in zip(levels, start, strict=True):
-        there = np.concatenate([[first], x[x > first]])
-        inside = np.clip(level, np.interp(there, x, bottom), np.interp(there, x, top))
-        edges.append(np.stack([there, inside], axis=1))
+        behind = int(x.searchsorted(first, side="right"))
+        edge = np.empty((1 + len(x) - behind, 2))
+        edge[0, 0], edge[1:, 0] = first, x[behind:]
+        low, high = np.interp(first, x, bottom), np.interp(first, x, top)
+        edge[0, 1] = min(max(level, low), high)
+        np.minimum(np.maximum(level, bottom[behind:]), top[behind:], out=edge[1:, 1])
+        edges.append(edge)
     view.polygon(np.concatenate([edges[0], edges[1][::-1]]), colour)
 
 

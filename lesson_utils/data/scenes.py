@@ -186,7 +186,8 @@ def _background(rng: Generator, size: int) -> np.ndarray:
     )[0]
     gain, cast = rng.uniform(0.6, 1.1), rng.uniform(0.85, 1.15, 3)
     noise = rng.normal(0, rng.uniform(0, 0.03), (size, size, 1))
-    canvas = piece.permute(1, 2, 0).numpy() * (gain * cast) + noise
+    canvas = piece.permute(1, 2, 0).numpy() * (gain * cast)
+    canvas += noise
     if rng.random() < 0.5:
         canvas = canvas[:, ::-1]
     return np.clip(canvas, 0, 1).astype(np.float32)
