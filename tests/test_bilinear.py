@@ -12,8 +12,11 @@ from torch.autograd import gradcheck
 from lesson_utils import bilinear
 from lesson_utils.bilinear import CompactBilinear
 from lesson_utils.checks import bilinear as bilinear_checks
+from lesson_utils.common.studies import read_study
 from lesson_utils.style_transfer import gram_matrix
 from tests.answers import ExerciseTests
+from tools import study_bilinear
+from tools.train_small_net import draw
 
 METHODS = bilinear.METHODS
 DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
@@ -344,6 +347,23 @@ class TestCompactBilinear:
             CompactBilinear(3, 3, 4)(torch.ones(1, 3, 2, 2), torch.ones(1, 3, 2, 3))
         with pytest.raises(ValueError, match=r"buckets must be \(5,\) for 5 channels"):
             CompactBilinear(3, 3, 4)(torch.ones(1, 5, 2, 2), torch.ones(1, 3, 2, 2))
+
+
+class TestStudy:
+    def test_its_table_holds_both_parts(self):
+        rows = read_study("bilinear")["rows"]
+        scratch = [(r["pictures"], r["level"]) for r in rows if r["part"] == "scratch"]
+        assert tuple(scratch) == study_bilinear.SCRATCH
+        tuned = [(r["seed"], r["pool"]) for r in rows if r["part"] == "tuned"]
+        assert tuned == [(s, pool) for s in range(5) for pool in study_bilinear.POOLS]
+
+    def test_the_linear_layer_begins_fitted(self):
+        """Before anything else is trained, it tells the pictures it was fitted to."""
+        images, variants = draw(3, 2 * study_bilinear.VARIANTS)[::2]
+        for pool in study_bilinear.POOLS:
+            network = study_bilinear.start(pool, (images, variants), seed=0)
+            found = study_bilinear.predict(network, images)
+            assert (found == variants).double().mean() > 0.9
 
 
 # The exercises: right answers written in another way than the module's.

@@ -14,7 +14,9 @@ from torch.autograd import gradcheck
 
 from lesson_utils import mc_loss
 from lesson_utils.checks import mc_loss as mc_loss_checks
+from lesson_utils.common.studies import read_study
 from tests.answers import ExerciseTests
+from tools import study_mc_loss
 
 SEEDS = st.integers(0, 2**31)
 UNEQUAL = (2, 3, 1, 3)
@@ -572,6 +574,36 @@ class TestLooking:
             mc_loss.peak_hits(maps(2, 3, 2, 2), [torch.zeros(1, 4)])
         with pytest.raises(ValueError, match=r"targets must lie in \[0, 2\]"):
             mc_loss.own_channels(maps(1, 6, 1, 1), torch.tensor([3]), 2)
+
+
+class TestStudy:
+    def test_its_table_holds_every_setting_and_seed(self):
+        """And was made with the steps and the rate that its own choice favours."""
+        study = read_study("mc_loss")
+        for part, setting in study_mc_loss.settings():
+            wanted = {"part": part, **setting}
+            seeds = [r["seed"] for r in study["rows"] if wanted.items() <= r.items()]
+            assert seeds == study["seeds"] == list(range(5)), wanted
+        scores = {
+            pair: [
+                row["accuracy"]
+                for row in study["rows"]
+                if row["part"] == "choice"
+                and (row["steps"], row["learning_rate"]) == pair
+            ]
+            for pair in study_mc_loss.GRID
+        }
+        best = max(scores, key=lambda pair: sum(scores[pair]))
+        assert best == (study["steps"], study["learning_rate"])
+        assert best == (study_mc_loss.STEPS, study_mc_loss.RATE)
+
+    def test_the_average_is_the_mean_of_a_class(self):
+        features, labels = maps(3, 48, 2, 2, dtype=torch.float32), targets(3, 12)
+        setting = {"xi": 4, "mu": 2.0, "keep": 1.0}
+        loss = study_mc_loss.average_loss(setting)
+        logits = torch.stack([g.mean((1, 2, 3)) for g in features.split(4, dim=1)], 1)
+        value = loss(features, labels, generator=torch.Generator())
+        torch.testing.assert_close(value, 2 * F.cross_entropy(logits, labels))
 
 
 # The exercises: right answers written in another way than the module's.
