@@ -36,6 +36,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=WEIGHTS)
     options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)  # not after the training
     start = time.perf_counter()
     images, families, _ = draw(SEEDS["train"], options.images)
     print(f"{len(images):,} pictures drawn in {time.perf_counter() - start:.0f} s")

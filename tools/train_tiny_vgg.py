@@ -46,6 +46,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=WEIGHTS)
     options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)  # not after the training
     start = time.perf_counter()
     images, labels, classes = draw(SEEDS["train"], options.per_class)
     print(f"{len(images):,} pictures drawn in {time.perf_counter() - start:.0f} s")
