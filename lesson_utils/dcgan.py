@@ -14,13 +14,14 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lesson_utils.common.compute import make_fabric
 from lesson_utils.common.training import (
+    ORDER,
+    drawer,
     load_checkpoint,
     require_finite,
     save_checkpoint,
@@ -36,7 +37,7 @@ MEASURES = (
     "real_probability",
     "fake_probability",
 )
-_ORDER, _NOISE = 0, 1  # what random numbers are drawn for
+_NOISE = 1  # what random numbers are drawn for, beside `ORDER`
 
 
 def unit_to_tanh_range(images: Tensor) -> Tensor:
@@ -375,7 +376,7 @@ def train(
         noise = torch.randn(
             batch_size,
             generator.latent_dim,
-            generator=_drawer(seed, _NOISE, step),
+            generator=drawer(seed, _NOISE, step),
         )
         real, noise = fabric.to_device((images[index[own]], noise[own]))
         unsaved.append(train_step(*players, unit_to_tanh_range(real), noise, fabric))
@@ -599,16 +600,9 @@ def _batches(
     """The pictures' indices (batch_size,) of each step from `start` on."""
     each = number // batch_size
     for epoch in range(start // each, epochs):
-        order = torch.randperm(number, generator=_drawer(seed, _ORDER, epoch))
+        order = torch.randperm(number, generator=drawer(seed, ORDER, epoch))
         first = max(start - epoch * each, 0)
         yield from order[: each * batch_size].view(each, batch_size)[first:]
-
-
-def _drawer(seed: int, purpose: int, number: int) -> torch.Generator:
-    """A random generator of its own for each purpose and number."""
-    # torch keeps 32 bits of a seed; numpy mixes the three numbers into as many.
-    mixed = np.random.SeedSequence([seed, purpose, number]).generate_state(1)
-    return torch.Generator().manual_seed(int(mixed[0]))
 
 
 def _with_bar(

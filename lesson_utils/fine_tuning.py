@@ -8,14 +8,12 @@ them standardised by those, any other model takes its inputs as they are.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import MethodType
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -23,15 +21,19 @@ from torch.utils.data import Dataset
 
 from lesson_utils.common.compute import make_fabric
 from lesson_utils.common.training import (
-    load_checkpoint,
+    CHANGE,
+    batch_of_step,
+    drawer,
+    mean_over_processes,
     require_finite,
-    save_checkpoint,
+    require_positive,
+    resume_run,
+    save_run,
+    with_bar,
 )
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
-
-_ORDER, _CHANGE = 0, 1  # what random numbers are drawn for
 
 
 def find_head(model: nn.Module, *, example: Tensor | None = None) -> str:
@@ -184,7 +186,7 @@ def parameter_groups(
 
     Source: Zhang et al., Dive into Deep Learning, 2023, section 14.2 (ten times).
     """
-    _check_positive(learning_rate=learning_rate, head_multiplier=head_multiplier)
+    require_positive(learning_rate=learning_rate, head_multiplier=head_multiplier)
     head = list(model.get_submodule(find_head(model)).parameters())
     in_head = {id(parameter) for parameter in head}
     backbone = [p for p in model.parameters() if id(p) not in in_head]
@@ -292,7 +294,7 @@ def train(
     if fabric is None:
         fabric = make_fabric()
         fabric.launch()
-    _check_positive(steps=steps, batch_size=batch_size)
+    require_positive(steps=steps, batch_size=batch_size)
     _check_pairs(images, labels, model)
     settings = {
         "images": len(images),
@@ -310,16 +312,16 @@ def train(
     peaks = [group["lr"] for group in groups]
     model.train().to(fabric.device, memory_format=torch.channels_last)
     network, optimiser = fabric.setup(model, optimiser)
-    rows = _resume(checkpoint, model, optimiser, settings, fabric)
-    for step in _with_bar(len(rows), steps, progress, fabric):
+    rows = resume_run(checkpoint, model, optimiser, settings, fabric)
+    for step in with_bar(len(rows), steps, progress, fabric):
         for group, peak in zip(optimiser.param_groups, peaks, strict=True):
             group["lr"] = peak * (1 - step / steps)
-        index = _batch(len(images), batch_size, seed, step)
+        index = batch_of_step(len(images), batch_size, seed, step)
         index = index[fabric.global_rank :: fabric.world_size]
         batch = images[index]
         if augment is not None:
-            drawer = _drawer(seed, _CHANGE, step, fabric.global_rank)
-            batch = augment(batch, generator=drawer)
+            generator = drawer(seed, CHANGE, step, fabric.global_rank)
+            batch = augment(batch, generator=generator)
         batch, answers = fabric.to_device((batch, labels[index]))
         logits = network(standardise(batch, model)).float()
         loss = F.cross_entropy(logits, answers)
@@ -328,9 +330,9 @@ def train(
         fabric.backward(loss)
         optimiser.step()
         share = (logits.argmax(1) == answers).float().mean()
-        rows.append(_read(torch.stack([loss.detach(), share]), fabric))
+        rows.append(mean_over_processes(torch.stack([loss.detach(), share]), fabric))
         if step + 1 == steps or (save_every and (step + 1) % save_every == 0):
-            _save(checkpoint, model, optimiser, settings, rows, fabric)
+            save_run(checkpoint, model, optimiser, settings, rows, fabric)
     model.eval()
     return {"loss": [row[0] for row in rows], "accuracy": [row[1] for row in rows]}
 
@@ -434,7 +436,7 @@ def take_per_class(
 
     Source: the definition.
     """
-    _check_positive(number=number, classes=len(classes))
+    require_positive(number=number, classes=len(classes))
     found: dict[int, list[Tensor]] = {int(name): [] for name in classes}
     for index in range(len(data)):
         if all(len(pictures) == number for pictures in found.values()):
@@ -492,87 +494,6 @@ def _copy_rows(old: nn.Linear, new: nn.Linear, rows: Mapping[int, int]) -> None:
             new.weight[target] = old.weight[source]
             if new.bias is not None:
                 new.bias[target] = old.bias[source]
-
-
-def _batch(number: int, batch_size: int, seed: int, step: int) -> Tensor:
-    """The pictures' indices (batch_size,) of a step: each once before any twice."""
-    size = min(batch_size, number)
-    epoch, place = divmod(step, number // size)  # what fills no batch waits
-    order = torch.randperm(number, generator=_drawer(seed, _ORDER, epoch))
-    return order[place * size : (place + 1) * size]
-
-
-def _drawer(*numbers: int) -> torch.Generator:
-    """A random generator of its own for each seed, purpose and number."""
-    # torch keeps 32 bits of a seed; numpy mixes the numbers into as many.
-    mixed = np.random.SeedSequence(numbers).generate_state(1)
-    return torch.Generator().manual_seed(int(mixed[0]))
-
-
-def _with_bar(start: int, steps: int, progress: bool, fabric: Fabric) -> Iterator[int]:
-    from tqdm import tqdm  # not on every GPU server
-
-    silent = not progress or fabric.global_rank > 0
-    return iter(tqdm(range(start, steps), total=steps, initial=start, disable=silent))
-
-
-def _read(row: Tensor, fabric: Fabric) -> list[float]:
-    if fabric.world_size > 1:
-        row = fabric.all_reduce(row, reduce_op="mean")
-    return row.tolist()
-
-
-def _save(
-    path: str | Path | None,
-    model: nn.Module,
-    optimiser: object,
-    settings: dict,
-    rows: list[list[float]],
-    fabric: Fabric,
-) -> None:
-    if path is None:
-        return
-    if fabric.global_rank == 0:
-        state = {
-            "settings": settings,
-            "rows": rows,
-            "model": model.state_dict(),
-            "optimiser": optimiser.state_dict(),
-        }
-        save_checkpoint(path, state)
-    fabric.barrier()
-
-
-def _resume(
-    path: str | Path | None,
-    model: nn.Module,
-    optimiser: object,
-    settings: dict,
-    fabric: Fabric,
-) -> list[list[float]]:
-    """Put model and optimiser where a checkpoint left them; the rows up to there."""
-    if path is None or not Path(path).exists():
-        return []
-    state = load_checkpoint(path, map_location=fabric.device)
-    try:
-        for name, value in settings.items():
-            if state["settings"][name] != value:
-                raise ValueError(
-                    f"{name} is {state['settings'][name]} there and {value} here"
-                )
-        model.load_state_dict(state["model"])
-        optimiser.optimizer.load_state_dict(state["optimiser"])
-        return list(state["rows"])
-    except (KeyError, RuntimeError, ValueError) as error:
-        raise ValueError(
-            f"checkpoint must be of this run, got {path}: {error}"
-        ) from error
-
-
-def _check_positive(**values: float) -> None:
-    for name, value in values.items():
-        if not 0 < value < math.inf:
-            raise ValueError(f"{name} must be finite and above 0, got {value}")
 
 
 def _check_pairs(images: Tensor, labels: Tensor, model: nn.Module) -> None:

@@ -9,12 +9,11 @@ padding. In logits and in targets class 0 is the background, and the others foll
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -24,9 +23,15 @@ from lesson_utils.anchors import anchor_targets, multiscale_anchors
 from lesson_utils.common.boxes import box_iou
 from lesson_utils.common.compute import make_fabric
 from lesson_utils.common.training import (
-    load_checkpoint,
+    CHANGE,
+    batch_of_step,
+    drawer,
+    mean_over_processes,
     require_finite,
-    save_checkpoint,
+    require_positive,
+    resume_run,
+    save_run,
+    with_bar,
 )
 from lesson_utils.data.scenes import collate
 from lesson_utils.nms import Detections, multibox_detection
@@ -36,7 +41,6 @@ if TYPE_CHECKING:
 
 SCALES = ((0.15, 0.2), (0.28, 0.38), (0.5, 0.6))  # of the anchors on each map
 COCO_THRESHOLDS = tuple(k / 100 for k in range(50, 100, 5))  # 0.5, 0.55, …, 0.95
-_ORDER, _CHANGE = 0, 1  # what random numbers are drawn for
 
 
 # The network ------------------------------------------------------------------------
@@ -466,7 +470,7 @@ def train(
     if fabric is None:
         fabric = make_fabric()
         fabric.launch()
-    _check_positive(steps=steps, batch_size=batch_size, learning_rate=learning_rate)
+    require_positive(steps=steps, batch_size=batch_size, learning_rate=learning_rate)
     _check_pairs(images, labels, model)
     settings = {
         "images": len(images),
@@ -479,16 +483,16 @@ def train(
     optimiser = torch.optim.AdamW(model.parameters(), weight_decay=weight_decay)
     model.train().to(fabric.device, memory_format=torch.channels_last)
     network, optimiser = fabric.setup(model, optimiser)
-    rows = _resume(checkpoint, model, optimiser, settings, fabric)
-    for step in _with_bar(len(rows), steps, progress, fabric):
+    rows = resume_run(checkpoint, model, optimiser, settings, fabric)
+    for step in with_bar(len(rows), steps, progress, fabric):
         for group in optimiser.param_groups:
             group["lr"] = learning_rate_at(step, steps=steps, peak=learning_rate)
-        index = _batch(len(images), batch_size, seed, step)
+        index = batch_of_step(len(images), batch_size, seed, step)
         index = index[fabric.global_rank :: fabric.world_size]
         batch = images[index], labels[index]
         if augment is not None:
-            drawer = _drawer(seed, _CHANGE, step, fabric.global_rank)
-            batch = augment(*batch, generator=drawer)
+            generator = drawer(seed, CHANGE, step, fabric.global_rank)
+            batch = augment(*batch, generator=generator)
         # On the CPU, where many small steps cost less than on a GPU.
         targets = anchor_targets(model.anchors.cpu(), batch[1])
         pictures, offsets, mask, classes = fabric.to_device((batch[0], *targets))
@@ -504,9 +508,9 @@ def train(
         optimiser.zero_grad()
         fabric.backward(losses.sum())
         optimiser.step()
-        rows.append(_read(found, fabric))
+        rows.append(mean_over_processes(found, fabric))
         if step + 1 == steps or (save_every and (step + 1) % save_every == 0):
-            _save(checkpoint, model, optimiser, settings, rows, fabric)
+            save_run(checkpoint, model, optimiser, settings, rows, fabric)
     model.eval()
     return {"class_loss": [r[0] for r in rows], "box_loss": [r[1] for r in rows]}
 
@@ -838,87 +842,6 @@ def _set_prior(heads: nn.ModuleList, prior: float, num_classes: int) -> None:
             bias = head.bias.data.view(-1, num_classes + 1)  # a row for each anchor
             bias.zero_()
             bias[:, 0] = math.log(num_classes * (1 - prior) / prior)
-
-
-def _batch(number: int, batch_size: int, seed: int, step: int) -> Tensor:
-    """The pictures' indices (batch_size,) of a step: each once before any twice."""
-    size = min(batch_size, number)
-    epoch, place = divmod(step, number // size)  # what fills no batch waits
-    order = torch.randperm(number, generator=_drawer(seed, _ORDER, epoch))
-    return order[place * size : (place + 1) * size]
-
-
-def _drawer(*numbers: int) -> torch.Generator:
-    """A random generator of its own for each seed, purpose and number."""
-    # torch keeps 32 bits of a seed; numpy mixes the numbers into as many.
-    mixed = np.random.SeedSequence(numbers).generate_state(1)
-    return torch.Generator().manual_seed(int(mixed[0]))
-
-
-def _with_bar(start: int, steps: int, progress: bool, fabric: Fabric) -> Iterator[int]:
-    from tqdm import tqdm  # not on every GPU server
-
-    silent = not progress or fabric.global_rank > 0
-    return iter(tqdm(range(start, steps), total=steps, initial=start, disable=silent))
-
-
-def _read(row: Tensor, fabric: Fabric) -> list[float]:
-    if fabric.world_size > 1:
-        row = fabric.all_reduce(row, reduce_op="mean")
-    return row.tolist()
-
-
-def _save(
-    path: str | Path | None,
-    model: nn.Module,
-    optimiser: object,
-    settings: dict,
-    rows: list[list[float]],
-    fabric: Fabric,
-) -> None:
-    if path is None:
-        return
-    if fabric.global_rank == 0:
-        state = {
-            "settings": settings,
-            "rows": rows,
-            "model": model.state_dict(),
-            "optimiser": optimiser.state_dict(),
-        }
-        save_checkpoint(path, state)
-    fabric.barrier()
-
-
-def _resume(
-    path: str | Path | None,
-    model: nn.Module,
-    optimiser: object,
-    settings: dict,
-    fabric: Fabric,
-) -> list[list[float]]:
-    """Put model and optimiser where a checkpoint left them; the rows up to there."""
-    if path is None or not Path(path).exists():
-        return []
-    state = load_checkpoint(path, map_location=fabric.device)
-    try:
-        for name, value in settings.items():
-            if state["settings"][name] != value:
-                raise ValueError(
-                    f"{name} is {state['settings'][name]} there and {value} here"
-                )
-        model.load_state_dict(state["model"])
-        optimiser.optimizer.load_state_dict(state["optimiser"])
-        return list(state["rows"])
-    except (KeyError, RuntimeError, ValueError) as error:
-        raise ValueError(
-            f"checkpoint must be of this run, got {path}: {error}"
-        ) from error
-
-
-def _check_positive(**values: float) -> None:
-    for name, value in values.items():
-        if not 0 < value < math.inf:
-            raise ValueError(f"{name} must be finite and above 0, got {value}")
 
 
 def _check_range(images: Tensor) -> None:

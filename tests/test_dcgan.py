@@ -18,6 +18,7 @@ from torch.autograd import gradcheck
 
 from lesson_utils import dcgan
 from lesson_utils.checks import dcgan as checks
+from lesson_utils.common.training import drawer
 from tests.answers import ExerciseTests
 
 ROOT = Path(__file__).parents[1]
@@ -272,8 +273,8 @@ class TestTrain:
             discriminator.layers[-1].weight.mul_(50)
         twins = copy.deepcopy((generator, discriminator))
         history = run((generator, discriminator), epochs=1, batch_size=12)
-        order = torch.randperm(12, generator=dcgan._drawer(0, 0, 0))
-        noise = torch.randn(12, 5, generator=dcgan._drawer(0, 1, 0))
+        order = torch.randperm(12, generator=drawer(0, 0, 0))
+        noise = torch.randn(12, 5, generator=drawer(0, 1, 0))
         real = 2 * small_images()[order] - 1
         optimisers = [
             torch.optim.Adam(twin.parameters(), lr=2e-4, betas=(0.5, 0.999))

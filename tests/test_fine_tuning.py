@@ -13,7 +13,7 @@ from torch.utils.data import TensorDataset
 from lesson_utils import fine_tuning as ft
 from lesson_utils.checks import fine_tuning as fine_tuning_checks
 from lesson_utils.common.backbones import TinyVGG, resnet18
-from lesson_utils.common.training import save_checkpoint
+from lesson_utils.common.training import batch_of_step, save_checkpoint
 from tests.answers import ExerciseTests
 
 # Torchvision's classifiers, and what their heads are called.
@@ -442,10 +442,10 @@ class TestTrain:
             few_steps(nested, (images * math.nan, labels))
 
     def test_each_picture_once_before_any_twice(self):
-        seen = torch.stack([ft._batch(7, 3, 0, step) for step in range(4)])
+        seen = torch.stack([batch_of_step(7, 3, 0, step) for step in range(4)])
         for epoch in seen.view(2, 6).tolist():  # the seventh waits
             assert len(set(epoch)) == 6
-        assert sorted(ft._batch(5, 9, 0, 2).tolist()) == list(range(5))
+        assert sorted(batch_of_step(5, 9, 0, 2).tolist()) == list(range(5))
 
     @pytest.mark.parametrize(
         ("images", "labels", "words"),

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from lesson_utils.common import studies
-from lesson_utils.common.studies import STUDIES, read_study
+from lesson_utils.common.studies import STUDIES, machine, read_study, write_study
 
 NAMES = sorted(path.stem for path in STUDIES.glob("*.json"))
 
@@ -30,9 +30,15 @@ def folder(tmp_path, monkeypatch):
 
 
 def test_read_as_written(folder):
-    study = {"command": "c", "machine": {}, "minutes": 1, "rows": [{"a": 1.5}]}
-    (folder / "made.json").write_text(json.dumps(study))
+    rows = [{"a": 1.5}, {"a": 2.5}]
+    study = {"command": "c", "machine": machine(), "minutes": 1, "rows": rows}
+    (folder / "plain.json").write_text(json.dumps(study))
+    assert read_study("plain") == study
+    write_study(study, folder / "new" / "made.json")
+    (folder / "new" / "made.json").rename(folder / "made.json")
     assert read_study("made") == study
+    lines = (folder / "made.json").read_text().splitlines()
+    assert sum('"a"' in line for line in lines) == 2  # a line for each row
 
 
 @pytest.mark.parametrize("name", ["unknown", "", "../secret", "made.json"])

@@ -22,9 +22,8 @@ from torch import Tensor, nn
 
 from lesson_utils import bilinear
 from lesson_utils.common.backbones import SmallNet, small_net
-from lesson_utils.common.studies import STUDIES
+from lesson_utils.common.studies import STUDIES, machine, write_study
 from lesson_utils.data.aircraft import Aircraft
-from tools.study_fine_tuning import machine, write
 from tools.train_small_net import draw
 
 VARIANTS, BATCH = 24, 32
@@ -90,7 +89,7 @@ def main() -> None:
         "minutes_of": minutes,
         "rows": rows,
     }
-    write(study, options.out)
+    write_study(study, options.out)
 
 
 def tuned(

@@ -10,8 +10,6 @@ afterwards the old head is put back to see what is left of the source task.
 """
 
 import argparse
-import json
-import platform
 import statistics
 import time
 from pathlib import Path
@@ -21,7 +19,7 @@ from torch import Tensor, nn
 
 from lesson_utils import fine_tuning
 from lesson_utils.common.backbones import tiny_vgg
-from lesson_utils.common.studies import STUDIES
+from lesson_utils.common.studies import STUDIES, machine, write_study
 from lesson_utils.data.creatures import Creatures
 from lesson_utils.data.textures import FAMILIES, Textures
 
@@ -62,7 +60,7 @@ def main() -> None:
         "minutes": round(time.process_time() / 60, 1),  # of one core's work
         "rows": rows,
     }
-    write(study, options.out)
+    write_study(study, options.out)
 
 
 def sweep() -> list[dict]:
@@ -179,26 +177,6 @@ def best_rate(rows: list[dict], way: str) -> float:
             row["accuracy"] for row in rows if (row["way"], row["rate"]) == (way, rate)
         ),
     )
-
-
-def machine() -> dict[str, object]:
-    """What the minutes were measured on."""
-    lines = Path("/proc/cpuinfo")
-    names = lines.read_text("utf-8").splitlines() if lines.exists() else []
-    model = [line.split(":")[1].strip() for line in names if line.startswith("model n")]
-    return {
-        "cpu": model[0] if model else platform.processor(),
-        "cores": 1,
-        "torch": torch.__version__,
-    }
-
-
-def write(study: dict, path: Path) -> None:
-    """One line for each row, so that a difference can be read."""
-    rows = ",\n".join(f"    {json.dumps(row)}" for row in study["rows"])
-    head = json.dumps({**study, "rows": []}, indent=2).removesuffix("[]\n}")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(f"{head}[\n{rows}\n  ]\n}}\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -22,9 +22,8 @@ from torch import Tensor, nn
 
 from lesson_utils import mc_loss
 from lesson_utils.common.backbones import SmallNet, small_net
-from lesson_utils.common.studies import STUDIES
+from lesson_utils.common.studies import STUDIES, machine, write_study
 from lesson_utils.data.aircraft import Aircraft
-from tools.study_fine_tuning import machine, write
 
 NUM_VARIANTS, PER_CLASS = 12, 60  # four families of three; pictures of each variant
 FEW = 10  # pictures of each variant, where a network learns them by heart
@@ -87,7 +86,7 @@ def main() -> None:
         "minutes": round(time.process_time() / 60, 1),  # of one core's work
         "rows": rows,
     }
-    write(study, options.out)
+    write_study(study, options.out)
 
 
 def settings() -> list[tuple[str, dict]]:

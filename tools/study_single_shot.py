@@ -9,8 +9,6 @@ first weights and its own order, and all are measured on the same held-out scene
 """
 
 import argparse
-import json
-import platform
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -22,7 +20,7 @@ from torch import Tensor
 
 from lesson_utils import single_shot
 from lesson_utils.anchors import STD
-from lesson_utils.common.studies import STUDIES
+from lesson_utils.common.studies import STUDIES, machine, write_study
 from lesson_utils.data.scenes import TYPES, Scenes
 from lesson_utils.nms import Detections
 from lesson_utils.single_shot import COCO_THRESHOLDS, SCALES, SingleShot
@@ -138,7 +136,7 @@ def main() -> None:
         "minutes": round(time.process_time() / 60, 1),  # of one core's work
         "rows": rows,
     }
-    write(study, options.out)
+    write_study(study, options.out)
 
 
 def fit(variant: Variant, data: Pictures, seed: int, steps: int) -> SingleShot:
@@ -197,26 +195,6 @@ def hits(found: list[Detections], labels: Tensor) -> tuple[Tensor, Tensor]:
         boxes = truths[rows, 1:]
         sides.append((boxes[:, 2:] - boxes[:, :2]).prod(dim=1).sqrt())
     return torch.cat(hit), torch.cat(sides)
-
-
-def machine() -> dict[str, object]:
-    """What the minutes were measured on."""
-    lines = Path("/proc/cpuinfo")
-    names = lines.read_text("utf-8").splitlines() if lines.exists() else []
-    model = [line.split(":")[1].strip() for line in names if line.startswith("model n")]
-    return {
-        "cpu": model[0] if model else platform.processor(),
-        "cores": 1,
-        "torch": torch.__version__,
-    }
-
-
-def write(study: dict, path: Path) -> None:
-    """One line for each row, so that a difference can be read."""
-    rows = ",\n".join(f"    {json.dumps(row)}" for row in study["rows"])
-    head = json.dumps({**study, "rows": []}, indent=2).removesuffix("[]\n}")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(f"{head}[\n{rows}\n  ]\n}}\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

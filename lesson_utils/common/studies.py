@@ -5,7 +5,10 @@ which command, with which seeds, on which machine and in how many minutes it was
 """
 
 import json
+import platform
 from pathlib import Path
+
+import torch
 
 STUDIES = Path(__file__).resolve().parent.parent / "studies"
 
@@ -40,3 +43,35 @@ def read_study(name: str) -> dict:
             f"{', '.join(sorted(missing))}"
         )
     return study
+
+
+def write_study(study: dict, path: Path) -> None:
+    """Write a study, one line for each row, so that a difference can be read.
+
+    Args:
+        study: what `read_study` is to return.
+        path: the file; its folder is made if it is not there.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    rows = ",\n".join(f"    {json.dumps(row)}" for row in study["rows"])
+    head = json.dumps({**study, "rows": []}, indent=2).removesuffix("[]\n}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"{head}[\n{rows}\n  ]\n}}\n", encoding="utf-8")
+
+
+def machine() -> dict[str, object]:
+    """What the minutes of a study were measured on.
+
+    Returns:
+        The processor's name, the number of cores a study uses, and torch's version.
+    """
+    lines = Path("/proc/cpuinfo")
+    names = lines.read_text("utf-8").splitlines() if lines.exists() else []
+    model = [line.split(":")[1].strip() for line in names if line.startswith("model n")]
+    return {
+        "cpu": model[0] if model else platform.processor(),
+        "cores": 1,
+        "torch": torch.__version__,
+    }
