@@ -181,7 +181,7 @@ def save_run(
 
     Args:
         path: the file; None for none.
-        model: as `fabric.setup` returned it.
+        model: itself, not what `fabric.setup` wrapped around it.
         optimiser: as `fabric.setup` returned it.
         settings: what must be the same where it is resumed, by name.
         rows: the measures up to here.
@@ -215,7 +215,7 @@ def resume_run(
 
     Args:
         path: the file; None, or one that is not there, for a start from nothing.
-        model: as `fabric.setup` returned it.
+        model: itself, not what `fabric.setup` wrapped around it.
         optimiser: as `fabric.setup` returned it.
         settings: of this run, by name.
         fabric: that the training runs on.
