@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from lesson_utils.data._aircraft_drawing import draw_aircraft
-from lesson_utils.data._airframes import AIRFRAMES
 from lesson_utils.data.aircraft import Aircraft, airliner
+from lesson_utils.data.drawing.aircraft import draw_aircraft
+from lesson_utils.data.drawing.airframes import AIRFRAMES
 
 FRAMES = {variant: frame for (*_, variant), frame in AIRFRAMES.items()}
 VARIANTS = tuple(FRAMES)

@@ -14,9 +14,9 @@ from lesson_utils.bilinear import CompactBilinear
 from lesson_utils.checks import bilinear as bilinear_checks
 from lesson_utils.common.studies import read_study
 from lesson_utils.style_transfer import gram_matrix
+from studies import bilinear as study_bilinear
+from studies.small_net import draw
 from tests.answers import ExerciseTests
-from tools import study_bilinear
-from tools.train_small_net import draw
 
 METHODS = bilinear.METHODS
 DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)

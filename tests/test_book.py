@@ -167,13 +167,13 @@ def show_photograph(name: str) -> None:
     "lesson_utils/checks/__init__.py": '''\
 """Checks."""
 
-from lesson_utils.checks._exercise import Exercise
+from lesson_utils.grading.exercise import Exercise
 
 
 def check(name: str, answer: object) -> Exercise:
     """Check."""
 ''',
-    "lesson_utils/checks/_exercise.py": '''\
+    "lesson_utils/grading/exercise.py": '''\
 """Exercises."""
 
 from typing import NamedTuple
@@ -190,7 +190,7 @@ class Exercise(NamedTuple):
 """The checks of stencils."""
 
 from lesson_utils import stencils
-from lesson_utils.checks._exercise import Exercise
+from lesson_utils.grading.exercise import Exercise
 
 MISTAKES = (stencils.keep,) * 5
 
@@ -513,9 +513,14 @@ BROKEN = [
             ),
             (CHECKS, "from lesson_utils.checks import check", "checks must not"),
             (
-                "lesson_utils/checks/_exercise.py",
+                MODULE,
+                "from lesson_utils.data.drawing import airframes",
+                "chapter must not",
+            ),
+            (
+                "lesson_utils/grading/exercise.py",
                 "import lesson_utils.stencils",
-                "machinery must not",
+                "grading must not",
             ),
         )
     ),
@@ -539,7 +544,7 @@ BROKEN = [
             "must not import",
         )
         for code in (
-            "from lesson_utils.checks._exercise import Exercise",
+            "from lesson_utils.grading.exercise import Exercise",
             "from lesson_utils.stencils import _check_shapes",
             "from lesson_utils.checks.stencils import EXERCISES",
             "from tools import look",

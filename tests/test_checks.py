@@ -12,10 +12,11 @@ import pytest
 import torch
 
 from lesson_utils import checks
-from lesson_utils.checks import _render, check, grade, hint, reveal
-from lesson_utils.checks._exercise import Case, Exercise, Mistake
-from lesson_utils.checks._outcome import Outcome
-from lesson_utils.checks._registry import all_exercises, chapters, find
+from lesson_utils.checks import check, grade, hint, reveal
+from lesson_utils.grading import render as _render
+from lesson_utils.grading.exercise import Case, Exercise, Mistake
+from lesson_utils.grading.outcome import Outcome
+from lesson_utils.grading.registry import all_exercises, chapters, find
 
 VALUES = torch.tensor([1.0, 2.0, 3.0, 6.0])
 MASK = torch.tensor([True, False, True, False])
@@ -440,7 +441,7 @@ def test_reveal_shows_the_source(capsys, shown, monkeypatch):
 # finding exercises ------------------------------------------------------------------
 
 MODULE = """
-from lesson_utils.checks._exercise import Case, Exercise
+from lesson_utils.grading.exercise import Case, Exercise
 
 def solution(x):
     return x
@@ -521,11 +522,12 @@ def test_chapters_that_list_their_exercises_badly(book, names, message):
 def test_importing_imports_no_chapter_and_no_jupyter():
     code = (
         "import sys, lesson_utils.checks as c\n"
-        "from lesson_utils.checks._exercise import Case, Exercise\n"
+        "from lesson_utils.grading.exercise import Case, Exercise\n"
         "case = lambda: [Case('one', (1,), expected=1)]\n"
         "c.check(Exercise('f', int, case, hints=('a', 'b')), lambda x: x)\n"
         "names = {'IPython', 'nbclient', 'nbformat', 'jupyter_client', 'matplotlib'}\n"
-        "names |= {f'{c.__name__}.{stem}' for stem in c._registry.chapters()}\n"
+        "from lesson_utils.grading.registry import chapters\n"
+        "names |= {f'{c.__name__}.{stem}' for stem in chapters()}\n"
         "print(names & set(sys.modules))"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

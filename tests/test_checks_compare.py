@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from lesson_utils.checks._compare import compare, is_comparable
-from lesson_utils.checks._gradients import cotangent_like, gradients_of
-from lesson_utils.checks._show import brief, show_arguments
-from lesson_utils.checks._tensors import Rules
+from lesson_utils.grading.compare import compare, is_comparable
+from lesson_utils.grading.gradients import cotangent_like, gradients_of
+from lesson_utils.grading.show import brief, show_arguments
+from lesson_utils.grading.tensors import Rules
 
 GRID = torch.tensor([[1.0, 2.0], [3.0, 5.0]])
 RAMP = torch.tensor([1.0, 2.0, 4.0])

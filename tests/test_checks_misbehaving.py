@@ -12,8 +12,8 @@ import pytest
 import torch
 
 from lesson_utils.checks import grade
-from lesson_utils.checks._exercise import Case, Exercise
-from lesson_utils.checks._time_limit import TimeUp, call_within
+from lesson_utils.grading.exercise import Case, Exercise
+from lesson_utils.grading.time_limit import TimeUp, call_within
 
 X = torch.tensor([1.0, 2.0, 4.0])
 

@@ -6,11 +6,11 @@ import nbformat
 import pytest
 
 from lesson_utils import checks
-from lesson_utils.checks import _notebooks, _render  # noqa: F401 before `__path__` changes
 from lesson_utils.checks.__main__ import main
+from lesson_utils.grading import notebooks, render  # noqa: F401 before `__path__` changes
 
 CHAPTER = """
-from lesson_utils.checks._exercise import Case, Exercise
+from lesson_utils.grading.exercise import Case, Exercise
 
 def double(x):
     return 2 * x
@@ -116,7 +116,7 @@ def test_wrong_and_missing_answers(write, capsys):
 def said(name, state="right"):
     """A cell that shows what `check` would; it needs no torch, and so starts fast."""
     record = {"name": name, "state": state, "case": None, "hint": None}
-    metadata = {_render.RECORD: record}
+    metadata = {render.RECORD: record}
     show = f"display({{'text/plain': ''}}, raw=True, metadata={metadata})"
     return f"from IPython.display import display\n{show}"
 
@@ -126,7 +126,7 @@ def test_a_notebook_that_cannot_end_hides_no_other(write, capsys):
     path = write("a/made.ipynb", *endless, knows_book=False)
     notebook = nbformat.read(path, as_version=4)
     record = {"name": "made.twice", "state": "right", "case": None}
-    stored = nbformat.v4.new_output("display_data", metadata={_render.RECORD: record})
+    stored = nbformat.v4.new_output("display_data", metadata={render.RECORD: record})
     notebook.cells[3].outputs = [stored]
     nbformat.write(notebook, path)  # an output stored by an earlier run is no proof
     write("b/other.ipynb", said("x"), "import os\nos._exit(1)", knows_book=False)

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from lesson_utils.data._body_plans import FRONT_VIEWS, PLANS
 from lesson_utils.data.creatures import Creatures
+from lesson_utils.data.drawing.body_plans import FRONT_VIEWS, PLANS
 
 NUM_SEEN = 600
 

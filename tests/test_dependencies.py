@@ -16,7 +16,7 @@ FILES = {
     "lesson_utils/common/plotting.py": "",
     "lesson_utils/data/__init__.py": "",
     "lesson_utils/data/crates.py": "",
-    "lesson_utils/checks/__init__.py": "from lesson_utils.checks._run import run\n",
+    "lesson_utils/checks/__init__.py": "from lesson_utils.grading.run import run\n",
     "lesson_utils/checks/_run.py": "",
     "lesson_utils/checks/apples.py": "from lesson_utils import apples\n",
     "lesson_utils/checks/pears.py": "",

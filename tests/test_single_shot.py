@@ -659,7 +659,7 @@ class TestDiagnose:
 def test_the_study_says_what_the_chapter_needs():
     """The study's variants run; its table holds them all."""
     from lesson_utils.common.studies import read_study
-    from tools import study_single_shot
+    from studies import single_shot as study_single_shot
 
     study = read_study("single_shot")
     names = {row["variant"] for row in study["rows"]}
@@ -670,7 +670,7 @@ def test_the_study_says_what_the_chapter_needs():
 
 
 def test_the_wrong_order_of_the_study_is_a_reshape_without_permute():
-    from tools.study_single_shot import WrongOrder
+    from studies.single_shot import WrongOrder
 
     output = torch.arange(10.0 * 256).view(1, 10, 16, 16)
     rows = torch.cat([ss.flatten_head(output, 5), torch.zeros(1, 160, 5)], dim=1)

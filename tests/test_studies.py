@@ -13,7 +13,7 @@ NAMES = sorted(path.stem for path in STUDIES.glob("*.json"))
 @pytest.mark.parametrize("name", NAMES)
 def test_a_committed_study_says_how_it_was_made(name):
     study = read_study(name)
-    assert study["command"] == f"python -m tools.study_{name}"
+    assert study["command"] == f"python -m studies.{name}"
     assert study["rows"]
     assert study["minutes"] > 0
     assert {"torch", "cores", "cpu"} <= study["machine"].keys()

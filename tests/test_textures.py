@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from lesson_utils.data import _patterns
+from lesson_utils.data.drawing import patterns as _patterns
 from lesson_utils.data.textures import FAMILIES, Textures, texture
 
 DATASETS = Path(__file__).parent.parent / "book" / "datasets.md"

@@ -66,7 +66,7 @@ from collections.abc import Iterator
 import torch
 
 from lesson_utils import $stem
-from lesson_utils.checks._exercise import Case, Exercise, Mistake
+from lesson_utils.grading.exercise import Case, Exercise, Mistake
 
 
 def _example_cases() -> Iterator[Case]:

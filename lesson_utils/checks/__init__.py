@@ -13,11 +13,11 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from lesson_utils.checks._exercise import Exercise
-from lesson_utils.checks._grading import grade_exercise
-from lesson_utils.checks._outcome import Outcome
-from lesson_utils.checks._registry import find
-from lesson_utils.checks._render import outcome_html, outcome_record, outcome_text, show
+from lesson_utils.grading.exercise import Exercise
+from lesson_utils.grading.grade import grade_exercise
+from lesson_utils.grading.outcome import Outcome
+from lesson_utils.grading.registry import find
+from lesson_utils.grading.render import outcome_html, outcome_record, outcome_text, show
 
 _hints_given: Counter[str] = Counter()
 

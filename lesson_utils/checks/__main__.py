@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from lesson_utils.checks._registry import all_exercises
+from lesson_utils.grading.registry import all_exercises
 
 _NAME = "python -m lesson_utils.checks"
 
@@ -56,7 +56,7 @@ def _grade_notebooks(
     parser: argparse.ArgumentParser, folder: Path, timeout: float
 ) -> int:
     try:
-        from lesson_utils.checks._notebooks import find_notebooks, run_notebook
+        from lesson_utils.grading.notebooks import find_notebooks, run_notebook
     except ModuleNotFoundError as error:
         parser.error(f"{error}; grading needs `pip install nbclient ipykernel`")
     paths = find_notebooks(folder)

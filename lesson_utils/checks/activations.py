@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lesson_utils import activations
-from lesson_utils.checks._exercise import Case, Exercise, Mistake
+from lesson_utils.grading.exercise import Case, Exercise, Mistake
 
 
 def _random(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> Tensor:

@@ -9,8 +9,8 @@ import torchvision
 from torch import Tensor
 
 from lesson_utils import anchors as an
-from lesson_utils.checks._exercise import Case, Exercise, Mistake
 from lesson_utils.common import boxes as common
+from lesson_utils.grading.exercise import Case, Exercise, Mistake
 
 
 def _boxes(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> Tensor:

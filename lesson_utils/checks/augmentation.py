@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from lesson_utils import augmentation
-from lesson_utils.checks._exercise import Case, Exercise, Mistake
+from lesson_utils.grading.exercise import Case, Exercise, Mistake
 
 
 def _seeded(seed: int = 0) -> torch.Generator:

@@ -8,7 +8,7 @@ import torch
 
 from lesson_utils import autograd
 from lesson_utils.autograd import Operation, Variable
-from lesson_utils.checks._exercise import Case, Exercise, Mistake
+from lesson_utils.grading.exercise import Case, Exercise, Mistake
 
 # topological_order ------------------------------------------------------------------
 

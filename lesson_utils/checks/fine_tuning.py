@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from lesson_utils import fine_tuning
-from lesson_utils.checks._exercise import Case, Exercise, Mistake
+from lesson_utils.grading.exercise import Case, Exercise, Mistake
 
 # Models are built anew for each call and by name: what is compared are numbers.
 

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lesson_utils import mc_loss
-from lesson_utils.checks._exercise import Case, Exercise, Mistake
+from lesson_utils.grading.exercise import Case, Exercise, Mistake
 
 
 def _features(*shape: int, seed: int = 0, scale: float = 1.0) -> Tensor:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from lesson_utils import nms as chapter
-from lesson_utils.checks._exercise import Case, Exercise, Mistake
+from lesson_utils.grading.exercise import Case, Exercise, Mistake
 
 # Two that overlap by 12 / 20 = 0.6, and one apart.
 _THREE = torch.tensor([[0.0, 0, 4, 4], [1, 0, 5, 4], [8, 8, 9, 9]])

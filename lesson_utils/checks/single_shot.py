@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from lesson_utils import single_shot as chapter
-from lesson_utils.checks._exercise import Case, Exercise, Mistake
+from lesson_utils.grading.exercise import Case, Exercise, Mistake
 
 
 def _random(*shape: int, seed: int = 0) -> Tensor:

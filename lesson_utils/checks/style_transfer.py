@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from lesson_utils import style_transfer
-from lesson_utils.checks._exercise import Case, Exercise, Mistake
+from lesson_utils.grading.exercise import Case, Exercise, Mistake
 
 
 def _random(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> Tensor:

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from lesson_utils.data._aircraft_drawing import draw_aircraft
-from lesson_utils.data._airframes import AIRFRAMES
+from lesson_utils.data.drawing.aircraft import draw_aircraft
+from lesson_utils.data.drawing.airframes import AIRFRAMES
 
 LEVELS = ("variant", "family", "manufacturer")
 

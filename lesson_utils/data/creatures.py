@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from lesson_utils.data._anatomy import (
+from lesson_utils.data.drawing.anatomy import (
     EYES,
     MARKINGS,
     MOUTHS,
@@ -20,10 +20,10 @@ from lesson_utils.data._anatomy import (
     draw_face,
     draw_marking,
 )
-from lesson_utils.data._body_plans import PLANS, SIDE_VIEWS
-from lesson_utils.data._creature_types import IRISES, TYPES
-from lesson_utils.data._growths import Anchor, grow
-from lesson_utils.data._sprites import EYE, IRIS, LINE, OUTLINE, Part, paint
+from lesson_utils.data.drawing.body_plans import PLANS, SIDE_VIEWS
+from lesson_utils.data.drawing.creature_types import IRISES, TYPES
+from lesson_utils.data.drawing.growths import Anchor, grow
+from lesson_utils.data.drawing.sprites import EYE, IRIS, LINE, OUTLINE, Part, paint
 
 # A bird has a beak, and nobody else has one.
 _MOUTHS = tuple(mouth for mouth in MOUTHS if mouth != "beak")

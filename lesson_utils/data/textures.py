@@ -9,8 +9,8 @@ from numpy.random import Generator
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from lesson_utils.data._patterns import FAMILIES as _PATTERNS
-from lesson_utils.data._patterns import noise
+from lesson_utils.data.drawing.patterns import FAMILIES as _PATTERNS
+from lesson_utils.data.drawing.patterns import noise
 
 FAMILIES = tuple(_PATTERNS)
 

@@ -7,18 +7,23 @@ from tools.contract.notebook import Notebook
 from tools.contract.syntax import called, first_name, imported, run_on_import
 from tools.contract.tree import Module, Tree
 
-# torch <- common, data <- chapters <- checks <- notebooks: which layers each may ask.
+# torch <- common, data <- chapters <- grading <- checks <- notebooks: which layers
+# each may ask.
 ALLOWED = {
     "common": {"common"},
-    "data": {"common", "data"},
+    "drawing": {"common", "drawing"},
+    "data": {"common", "drawing", "data"},
     "chapter": {"common", "data"},  # and chapters that stand before it in _toc.yml
-    "checks": {"common", "data"},  # and its own chapter, and checks._exercise
-    "machinery": {"common", "data", "machinery"},
-    "package": {"common", "data", "machinery"},
+    "grading": {"common", "data", "grading"},
+    "checks": {"common", "data", "grading"},  # and its own chapter
+    "package": {"common", "data", "grading"},
 }
 
+# Layers that serve those above them, and that no reader asks for.
+PRIVATE = ("drawing", "grading")
+
 # Folders of the repository that are no part of the package.
-OUTSIDE = ("benchmarks", "tests", "tools")
+OUTSIDE = ("benchmarks", "studies", "tests", "tools")
 
 # A GPU server often has torch and none of these: import them where they are used.
 HEAVY = {
@@ -80,7 +85,11 @@ def layers_are_kept(book: Tree) -> list[str]:
 def notebooks_import_what_is_public(book: Tree) -> list[str]:
     """A notebook asks for what is there and public; not for tests, tools, answers."""
     modules = {module.dotted for module in book.modules}
-    checks = {module.dotted for module in book.layer("checks").values()}
+    closed = {
+        module.dotted
+        for module in book.modules
+        if module.layer in ("checks", *PRIVATE) and module.stem != "__init__"
+    }
     complaints = []
     for notebook in book.notebooks:
         for cell in notebook.code:
@@ -89,7 +98,7 @@ def notebooks_import_what_is_public(book: Tree) -> list[str]:
                 private = any(part.startswith("_") for part in name.split(".")[1:])
                 if name.split(".")[0] in OUTSIDE or (
                     name.startswith("lesson_utils.")
-                    and (private or target in checks or target is None)
+                    and (private or target in closed or target is None)
                 ):
                     complaints.append(
                         f"{cell.place}: a notebook must not import {name}: it is "
@@ -135,7 +144,9 @@ def nothing_is_exported_again(book: Tree) -> list[str]:
 
 def modules_import_without_jupyter(book: Tree) -> list[str]:
     """Chapter modules, common and data need no Jupyter, d2l or Lightning to import."""
-    light = (m for m in book.modules if m.layer in ("chapter", "common", "data"))
+    light = (
+        m for m in book.modules if m.layer in ("chapter", "common", "data", "drawing")
+    )
     return [
         f"{module.path}: line {node.lineno}: {name} must be imported in the function "
         "that uses it: not every machine has it"
@@ -188,7 +199,7 @@ def _may_import(
     target = _module_of(name, layers)
     if target is None or target == module.dotted:
         return False
-    own = (f"lesson_utils.{module.stem}", "lesson_utils.checks._exercise")
+    own = (f"lesson_utils.{module.stem}", "lesson_utils.grading.exercise")
     if module.layer == "checks" and target in own:
         return True
     if module.layer == "chapter" and module.dotted in order:

@@ -6,7 +6,7 @@ from pathlib import PurePosixPath
 
 from tools.contract.tree import PARTS, Tree
 
-PACKAGE_FOLDERS = ("checks", "common", "data", "studies", "weights")
+PACKAGE_FOLDERS = ("checks", "common", "data", "grading", "studies", "weights")
 # What test files may be named after besides modules and tools: these rules, the pages'
 # build (test_pages.py is the browser's), the exercises' machinery, and the report that
 # `python -m lesson_utils` prints.

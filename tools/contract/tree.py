@@ -53,17 +53,14 @@ class Module:
 
     @property
     def layer(self) -> str:
-        """Where it stands: common, data, chapter, checks, machinery or package.
+        """Where it stands: common, drawing, data, chapter, grading, checks or package.
 
-        The chapters' checks are `checks` and what runs them is `machinery`; `package`
-        are the files beside the chapters that are none.
+        `drawing` are the private parts of the drawn data sets, `package` the files
+        beside the chapters that are none.
         """
         folders = Path(self.path).parts[1:-1]
-        private = self.stem.startswith("_")
-        if folders[:1] == ("checks",):
-            return "machinery" if private else "checks"
         if folders:
-            return folders[0]
+            return folders[-1]
         return "package" if self.stem in ("__init__", "__main__") else "chapter"
 
 

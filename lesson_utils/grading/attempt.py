@@ -4,12 +4,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from lesson_utils.checks._compare import compare, is_comparable
-from lesson_utils.checks._exercise import Case
-from lesson_utils.checks._gradients import copy_inputs, detached, gradients_of
-from lesson_utils.checks._sandbox import Run, run_guarded
-from lesson_utils.checks._show import name_arguments
-from lesson_utils.checks._tensors import Rules
+from lesson_utils.grading.compare import compare, is_comparable
+from lesson_utils.grading.exercise import Case
+from lesson_utils.grading.gradients import copy_inputs, detached, gradients_of
+from lesson_utils.grading.sandbox import Run, run_guarded
+from lesson_utils.grading.show import name_arguments
+from lesson_utils.grading.tensors import Rules
 
 _EXACT = Rules(rtol=0.0, atol=0.0)
 

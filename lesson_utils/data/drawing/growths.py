@@ -3,7 +3,7 @@
 from math import cos, sin
 from typing import NamedTuple
 
-from lesson_utils.data._sprites import (
+from lesson_utils.data.drawing.sprites import (
     ACCENT,
     BASE,
     BELLY,

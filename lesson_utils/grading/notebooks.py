@@ -9,8 +9,8 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellTimeoutError
 from nbformat import NotebookNode
 
-from lesson_utils.checks._registry import chapters, exercises_of
-from lesson_utils.checks._render import RECORD
+from lesson_utils.grading.registry import chapters, exercises_of
+from lesson_utils.grading.render import RECORD
 
 
 @dataclass

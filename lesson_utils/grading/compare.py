@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lesson_utils.checks._clues import type_clue
-from lesson_utils.checks._show import brief
-from lesson_utils.checks._tensors import Difference, Rules, compare_tensors
+from lesson_utils.grading.clues import type_clue
+from lesson_utils.grading.show import brief
+from lesson_utils.grading.tensors import Difference, Rules, compare_tensors
 
 _KINDS = (
     (Tensor, "a tensor"),

@@ -1,10 +1,12 @@
-"""Finding exercises: every public module of this package lists its own."""
+"""Finding exercises: every module of `lesson_utils.checks` lists its own."""
 
 import difflib
 import importlib
 import pkgutil
 
-from lesson_utils.checks._exercise import Exercise
+from lesson_utils.grading.exercise import Exercise
+
+CHECKS = "lesson_utils.checks"  # by name: the engine lies below what it judges
 
 
 def chapters() -> list[str]:
@@ -13,7 +15,7 @@ def chapters() -> list[str]:
     Returns:
         The stems, sorted.
     """
-    package = importlib.import_module(__package__)
+    package = importlib.import_module(CHECKS)
     names = (module.name for module in pkgutil.iter_modules(package.__path__))
     return sorted(name for name in names if not name.startswith("_"))
 
@@ -30,7 +32,7 @@ def exercises_of(chapter: str) -> dict[str, Exercise]:
     Raises:
         ValueError: the chapter's module does not list its exercises as it should.
     """
-    module = importlib.import_module(f"{__package__}.{chapter}")
+    module = importlib.import_module(f"{CHECKS}.{chapter}")
     found: dict[str, Exercise] = {}
     for exercise in getattr(module, "EXERCISES", ()):
         prefix, _, function = exercise.name.rpartition(".")
@@ -91,4 +93,4 @@ def _nearest(name: str, known: dict[str, Exercise]) -> str:
     close = list(dict.fromkeys(difflib.get_close_matches(name, names)))
     if close:
         return f"did you mean {' or '.join(close)}?"
-    return f"`python -m {__package__}` lists them all"
+    return f"`python -m {CHECKS}` lists them all"

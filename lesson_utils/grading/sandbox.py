@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lesson_utils.checks._state import seeded_and_restored
-from lesson_utils.checks._time_limit import TimeUp, call_within
+from lesson_utils.grading.state import seeded_and_restored
+from lesson_utils.grading.time_limit import TimeUp, call_within
 
 _KEPT_TEXT = 1000  # characters of what an answer prints
 _OURS = (

@@ -1,6 +1,6 @@
 """Train the book's small backbone on drawn pictures; write its weights and their card.
 
-    python -m tools.train_tiny_vgg [--epochs 8] [--per-class 400] [--out FOLDER]
+    python -m studies.tiny_vgg [--epochs 8] [--per-class 400] [--out FOLDER]
 
 The pictures are textures of 44 families and creatures of five types. Eleven families of
 textures and the other types are kept from the training: a linear probe on the families
@@ -56,7 +56,7 @@ def main() -> None:
     fresh, answers, _ = draw(SEEDS["test"], 40)
     untrained = [probe(TinyVGG(1).eval()) for _ in range(5)]
     card = {
-        "command": "python -m tools.train_tiny_vgg",
+        "command": "python -m studies.tiny_vgg",
         "data": f"{len(images):,} drawn pictures, {len(classes)} classes",
         "seed": options.seed,
         "epochs": options.epochs,

@@ -1,6 +1,6 @@
 """Train the book's network for aircraft to tell families; write weights and card.
 
-    python -m tools.train_small_net [--epochs 20] [--images 10000] [--out FOLDER]
+    python -m studies.small_net [--epochs 20] [--images 10000] [--out FOLDER]
 
 It is never told a variant. What its features know of variants all the same is measured
 by a linear probe, beside random weights: the chapters on fine-grained classification
@@ -22,7 +22,7 @@ from tqdm import tqdm
 from lesson_utils.common.backbones import WEIGHTS, SmallNet
 from lesson_utils.common.compute import pick_device, seed_everything
 from lesson_utils.data.aircraft import Aircraft
-from tools.train_tiny_vgg import accuracy, gather, standardise, write
+from studies.tiny_vgg import accuracy, gather, standardise, write
 
 SEEDS = {"train": 1000, "test": 1001}  # of the pictures; chapters draw from others
 BATCH = 64
@@ -44,7 +44,7 @@ def main() -> None:
     network = train(images, families, options.epochs)
     fresh, answers, variants = draw(SEEDS["test"], 2400)
     card = {
-        "command": "python -m tools.train_small_net",
+        "command": "python -m studies.small_net",
         "data": f"{len(images):,} drawn aircraft, labelled by family",
         "seed": options.seed,
         "epochs": options.epochs,

@@ -7,13 +7,13 @@ from typing import Any
 
 from torch import Tensor
 
-from lesson_utils.checks._attempt import Attempt
-from lesson_utils.checks._clues import exception_clue
-from lesson_utils.checks._compare import compare
-from lesson_utils.checks._exercise import Case
-from lesson_utils.checks._sandbox import Raised
-from lesson_utils.checks._show import brief
-from lesson_utils.checks._tensors import Difference
+from lesson_utils.grading.attempt import Attempt
+from lesson_utils.grading.clues import exception_clue
+from lesson_utils.grading.compare import compare
+from lesson_utils.grading.exercise import Case
+from lesson_utils.grading.sandbox import Raised
+from lesson_utils.grading.show import brief
+from lesson_utils.grading.tensors import Difference
 
 _NO_GRADIENT = (
     "No gradient arrives. `.item()`, `.detach()`, `torch.tensor(x)`, NumPy and "

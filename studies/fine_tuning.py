@@ -1,6 +1,6 @@
 """Four ways to a classifier of few pictures, for the chapter on fine-tuning.
 
-    python -m tools.study_fine_tuning [--seeds 5] [--out FILE]
+    python -m studies.fine_tuning [--seeds 5] [--out FILE]
 
 Writes `lesson_utils/studies/fine_tuning.json`, in under ten minutes on one core. Two
 target sets: five types of creatures and five families of textures, none of which the
@@ -49,7 +49,7 @@ def main() -> None:
     print(f"learning rates: {rates}")
     rows += curves(rates, range(options.seeds))
     study = {
-        "command": "python -m tools.study_fine_tuning",
+        "command": "python -m studies.fine_tuning",
         "seeds": list(range(options.seeds)),
         "tuning_seeds": list(TUNING_SEEDS),
         "learning_rates": rates,

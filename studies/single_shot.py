@@ -1,6 +1,6 @@
 """What each ingredient of a small detector adds, for the chapter on single-shot.
 
-    python -m tools.study_single_shot [--seeds 3] [--steps 400] [--out FILE]
+    python -m studies.single_shot [--seeds 3] [--steps 400] [--out FILE]
 
 Writes `lesson_utils/studies/single_shot.json`, in some fifteen minutes on one idle
 core. The detector of the chapter is trained on drawn scenes, once as it is and then
@@ -125,7 +125,7 @@ def main() -> None:
             rows.append(row | measure(model, test))
             print(rows[-1], flush=True)
     study = {
-        "command": "python -m tools.study_single_shot",
+        "command": "python -m studies.single_shot",
         "seeds": list(range(options.seeds)),
         "steps": options.steps,
         "batch_size": BATCH,

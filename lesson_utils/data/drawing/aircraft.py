@@ -14,7 +14,7 @@ import numpy as np
 from numpy.random import Generator
 from PIL import Image, ImageDraw
 
-from lesson_utils.data._airframes import Airframe
+from lesson_utils.data.drawing.airframes import Airframe
 
 FINER = 3  # the canvas is drawn this much finer than the picture, which softens edges
 

@@ -5,7 +5,7 @@ import sys
 from html import escape
 from typing import Any
 
-from lesson_utils.checks._outcome import Failure, Outcome
+from lesson_utils.grading.outcome import Failure, Outcome
 
 RECORD = "look_closer"  # where an output's metadata tells programs of an outcome
 

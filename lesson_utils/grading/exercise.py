@@ -6,9 +6,9 @@ from typing import Any
 
 from torch import Tensor
 
-from lesson_utils.checks._compare import is_comparable
-from lesson_utils.checks._gradients import copy_inputs, detached, gradients_of
-from lesson_utils.checks._state import seeded_and_restored
+from lesson_utils.grading.compare import is_comparable
+from lesson_utils.grading.gradients import copy_inputs, detached, gradients_of
+from lesson_utils.grading.state import seeded_and_restored
 
 NOT_GIVEN: Any = object()  # `expected=None` is a promise too: the function returns None
 

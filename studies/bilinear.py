@@ -1,6 +1,6 @@
 """Bilinear against average pooling, fine-tuned, and how hard the variants are.
 
-    python -m tools.study_bilinear [--parts scratch tuned] [--seeds 5] [--out FILE]
+    python -m studies.bilinear [--parts scratch tuned] [--seeds 5] [--out FILE]
 
 Writes `lesson_utils/studies/bilinear.json`, in about ten minutes on one core; a part
 that is left out is kept as it stands in the file. *scratch*: the book's small network
@@ -24,7 +24,7 @@ from lesson_utils import bilinear
 from lesson_utils.common.backbones import SmallNet, small_net
 from lesson_utils.common.studies import STUDIES, machine, write_study
 from lesson_utils.data.aircraft import Aircraft
-from tools.train_small_net import draw
+from studies.small_net import draw
 
 VARIANTS, BATCH = 24, 32
 SCRATCH = ((60, "family"), (60, "variant"), (200, "variant"))  # pictures of each
@@ -77,7 +77,7 @@ def main() -> None:
             rows += tuned(train, test, range(options.seeds), families)
         minutes[part] = round((time.process_time() - start) / 60, 1)
     study = {
-        "command": "python -m tools.study_bilinear",
+        "command": "python -m studies.bilinear",
         "seeds": list(range(options.seeds)),
         "learning_rate": RATE,
         "shots": SHOTS,

@@ -1,6 +1,6 @@
 """What each part of the mutual-channel loss does, for the chapter on it.
 
-    python -m tools.study_mc_loss [--seeds 5] [--out FILE]
+    python -m studies.mc_loss [--seeds 5] [--out FILE]
 
 Writes `lesson_utils/studies/mc_loss.json`, in some twenty minutes of one core. Twelve
 variants of drawn aircraft, sixty pictures of each. The bundled `small_net`, which was
@@ -74,7 +74,7 @@ def main() -> None:
             rows[-1] |= measure(data, setting, seed)
             print(rows[-1], flush=True)
     study = {
-        "command": "python -m tools.study_mc_loss",
+        "command": "python -m studies.mc_loss",
         "seeds": list(range(options.seeds)),
         "variants": NUM_VARIANTS,
         "pictures_per_class": PER_CLASS,

@@ -7,9 +7,9 @@ seen from the front are mirror images about x = 0; the others look to the left.
 from math import pi
 from random import Random
 
-from lesson_utils.data._anatomy import Face, Sketch
-from lesson_utils.data._growths import Anchor
-from lesson_utils.data._sprites import (
+from lesson_utils.data.drawing.anatomy import Face, Sketch
+from lesson_utils.data.drawing.growths import Anchor
+from lesson_utils.data.drawing.sprites import (
     ACCENT,
     BODY,
     INK,

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import NamedTuple
 
-from lesson_utils.data._growths import Anchor, place
-from lesson_utils.data._sprites import (
+from lesson_utils.data.drawing.growths import Anchor, place
+from lesson_utils.data.drawing.sprites import (
     ACCENT,
     BASE,
     BELLY,

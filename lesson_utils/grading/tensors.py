@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lesson_utils.checks._clues import shape_clue, value_clue
+from lesson_utils.grading.clues import shape_clue, value_clue
 
 # Relative and absolute, wide enough for another order of summation.
 _TOLERANCES = {

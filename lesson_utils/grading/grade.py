@@ -4,12 +4,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from lesson_utils.checks._attempt import Attempt, agree, arguments_of, attempt
-from lesson_utils.checks._exercise import Case, Exercise, Mistake
-from lesson_utils.checks._judge import Fault, expected_text, judge, signature_fault
-from lesson_utils.checks._outcome import Failure, Outcome
-from lesson_utils.checks._show import show_arguments
-from lesson_utils.checks._state import seeded_and_restored
+from lesson_utils.grading.attempt import Attempt, agree, arguments_of, attempt
+from lesson_utils.grading.exercise import Case, Exercise, Mistake
+from lesson_utils.grading.judge import Fault, expected_text, judge, signature_fault
+from lesson_utils.grading.outcome import Failure, Outcome
+from lesson_utils.grading.show import show_arguments
+from lesson_utils.grading.state import seeded_and_restored
 
 _MOST_WARNINGS = 3
 

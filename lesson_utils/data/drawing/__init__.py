@@ -1,0 +1,1 @@
+"""How the drawn data sets draw: their private parts."""

@@ -1,0 +1,1 @@
+"""The engine that judges answers; the exercises themselves are in `checks`."""

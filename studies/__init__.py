@@ -1,0 +1,1 @@
+"""Long runs: trainings of bundled weights, full tables, result pictures."""
