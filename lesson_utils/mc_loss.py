@@ -7,13 +7,18 @@ paper's xi) is one number for all classes, or one number for each class. Both lo
 are computed in float32 for features of half precision, and come back in float32.
 """
 
-import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lesson_utils.common.require import (
+    require_labels,
+    require_not_negative,
+    require_share,
+    require_whole,
+)
 from lesson_utils.common.training import require_finite
 
 
@@ -33,8 +38,8 @@ def channel_groups(num_channels: int, num_classes: int) -> tuple[int, ...]:
     Source: Chang et al., The Devil is in the Channels, IEEE TIP 2020, who give 152
         classes of birds 10 of 2,048 channels each, and 48 of them 11.
     """
-    _check_whole("num_classes", num_classes)
-    _check_whole("num_channels", num_channels)
+    require_whole("num_classes", num_classes)
+    require_whole("num_channels", num_channels)
     if num_channels < num_classes:
         raise ValueError(
             f"num_channels must be at least one for each of {num_classes} classes, "
@@ -76,10 +81,9 @@ def channel_mask(
     Source: Chang et al., The Devil is in the Channels, IEEE TIP 2020.
     """
     sizes = _sizes(channels_per_class, num_classes)
-    if not 0 < keep <= 1:
-        raise ValueError(f"keep must be a share in (0, 1], got {keep!r}")
+    require_share("keep", keep, "(0, 1]")
     if batch_size is not None:
-        _check_whole("batch_size", batch_size)
+        require_whole("batch_size", batch_size)
     source = generator.device if generator is not None else "cpu"
     device = source if device is None else device
     xi = torch.tensor(sizes, device=source)[:, None]  # (K, 1)
@@ -147,11 +151,13 @@ def discriminality_loss(
     Source: Chang et al., The Devil is in the Channels, IEEE TIP 2020.
     """
     sizes = _fitting_sizes(features, channels_per_class)
-    _check_targets(targets, len(features), len(sizes))
+    require_labels("targets", targets, len(features), len(sizes))
+    features = _at_least_float32(features)
     if mask is not None:
         _check_mask(mask, features)
-    sums, _ = _sums_of_strongest(features, sizes, mask)
-    return F.cross_entropy(sums / features[0, 0].numel(), targets)
+        features = features * mask.to(features)
+    logits = channel_max_pool(features, sizes).mean(dim=(2, 3))  # (B, K)
+    return F.cross_entropy(logits, targets.long())
 
 
 def diversity_loss(features: Tensor, channels_per_class: int | Sequence[int]) -> Tensor:
@@ -177,8 +183,9 @@ def diversity_loss(features: Tensor, channels_per_class: int | Sequence[int]) ->
     Source: Chang et al., The Devil is in the Channels, IEEE TIP 2020.
     """
     sizes = _fitting_sizes(features, channels_per_class)
-    _, covered = _sums_of_strongest(features, sizes, values=False, shares=True)
-    return covered.mean()
+    shares = _at_least_float32(features).flatten(2).softmax(dim=2)  # (B, N, HW)
+    largest = channel_max_pool(shares[..., None], sizes)  # (B, K, HW, 1)
+    return largest.sum(dim=(2, 3)).mean()
 
 
 class MutualChannelLoss(nn.Module):
@@ -214,11 +221,9 @@ class MutualChannelLoss(nn.Module):
     ) -> None:
         super().__init__()
         self.sizes = _sizes(channels_per_class, num_classes)
-        for name, value in (("mu", mu), ("diversity", diversity)):
-            if not 0 <= value < math.inf:
-                raise ValueError(f"{name} must be finite and >= 0, got {value!r}")
-        if not 0 < keep <= 1:
-            raise ValueError(f"keep must be a share in (0, 1], got {keep!r}")
+        require_not_negative("mu", mu)
+        require_not_negative("diversity", diversity)
+        require_share("keep", keep, "(0, 1]")
         self.mu, self.diversity = mu, diversity
         self.keep, self.per_sample = keep, per_sample
 
@@ -243,7 +248,6 @@ class MutualChannelLoss(nn.Module):
             ValueError: as `discriminality_loss`.
         """
         _fitting_sizes(features, self.sizes)
-        _check_targets(targets, len(features), len(self.sizes))
         mask = None
         if self.training and self.keep < 1:
             mask = channel_mask(
@@ -254,14 +258,11 @@ class MutualChannelLoss(nn.Module):
                 generator=generator,
                 device=features.device,
             )
-        # Both terms in one pass over the features; else as the two functions above.
-        sums, covered = _sums_of_strongest(
-            features, self.sizes, mask, shares=self.diversity > 0
-        )
-        loss = F.cross_entropy(sums / features[0, 0].numel(), targets)
-        if covered is not None:
+        loss = discriminality_loss(features, targets, self.sizes, mask=mask)
+        if self.diversity:
             xi = sum(self.sizes) / len(self.sizes)
-            loss = loss + self.diversity * (1 - covered.mean() / xi)
+            diversity = diversity_loss(features, self.sizes)
+            loss = loss + self.diversity * (1 - diversity / xi)
         return self.mu * loss
 
 
@@ -293,7 +294,7 @@ class ChannelNet(nn.Module):
         channels_per_class: int | Sequence[int],
     ) -> None:
         super().__init__()
-        _check_whole("num_inputs", num_inputs)
+        require_whole("num_inputs", num_inputs)
         num_channels = sum(_sizes(channels_per_class, num_classes))
         self.backbone = backbone
         self.channels = nn.Sequential(
@@ -353,8 +354,8 @@ def train(
     Source: Loshchilov and Hutter, Decoupled Weight Decay Regularization, ICLR 2019,
         for the optimiser.
     """
-    _check_whole("steps", steps)
-    _check_whole("batch_size", batch_size)
+    require_whole("steps", steps)
+    require_whole("batch_size", batch_size)
     generator = torch.Generator().manual_seed(seed)
     passes = -(-steps * batch_size // len(targets))
     order = [torch.randperm(len(targets), generator=generator) for _ in range(passes)]
@@ -400,7 +401,7 @@ def own_channels(
     Source: the definition.
     """
     sizes = _fitting_sizes(features, channels_per_class)
-    _check_targets(targets, len(features), len(sizes))
+    require_labels("targets", targets, len(features), len(sizes))
     chosen = _grouped(features, sizes)[torch.arange(len(features)), targets]
     return chosen.unflatten(2, features.shape[2:])
 
@@ -442,110 +443,6 @@ def peak_hits(features: Tensor, boxes: Sequence[Tensor]) -> tuple[Tensor, Tensor
     return hit.float().mean(), on.float().mean()
 
 
-def _sums_of_strongest(
-    features: Tensor,
-    sizes: tuple[int, ...],
-    mask: Tensor | None = None,
-    *,
-    values: bool = True,
-    shares: bool = False,
-) -> tuple[Tensor | None, Tensor | None]:
-    """Of each class, the largest values and shares at each position, summed over them.
-
-    Args:
-        features: (B, N, H, W).
-        sizes: one for each class, which add up to N.
-        mask: (N, 1, 1) or (B, N, 1, 1), for the values only; None keeps all.
-        values: whether the values are wanted.
-        shares: whether the shares, each channel's softmax over positions, are wanted.
-
-    Returns:
-        (B, K) and (B, K), at least float32; None for what is not wanted.
-    """
-    if mask is not None:
-        mask = mask.to(features.device, _at_least_float32(features))
-        mask = _grouped(mask.expand(*features.shape[:2], 1, 1), sizes).flatten(0, 1)
-    groups = _grouped(features, sizes).flatten(0, 1)  # (BK, xi, HW)
-    sums = _SumsOfStrongest.apply(groups, mask, values, shares)
-    return tuple(None if one is None else one.view(len(features), -1) for one in sums)
-
-
-class _SumsOfStrongest(torch.autograd.Function):
-    """The strongest channel of each group, summed over positions: the slow part.
-
-    A maximum that remembers indices takes most of the time, and large buffers for what
-    the backward pass needs take the rest. So nothing is kept but the input, and a few
-    groups at a time, which stay in a processor's cache, are computed again.
-    """
-
-    @staticmethod
-    def forward(
-        ctx, groups: Tensor, mask: Tensor | None, values: bool, shares: bool
-    ) -> tuple[Tensor | None, Tensor | None]:
-        """(R, xi, P) to two times (R,): of values times the mask, of softmax shares."""
-        ctx.save_for_backward(groups, mask)
-        ctx.set_materialize_grads(False)
-        sums = [], []
-        for part, kept in _in_parts(groups, mask):
-            if values:
-                sums[0].append(_masked(part, kept).amax(dim=1).sum(dim=1))
-            if shares:
-                sums[1].append(part.softmax(dim=2).amax(dim=1).sum(dim=1))
-        return tuple(torch.cat(one) if one else None for one in sums)
-
-    @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(
-        ctx, of_values: Tensor | None, of_shares: Tensor | None
-    ) -> tuple[Tensor | None, ...]:
-        """The winners' gradient, through the mask and through the softmax."""
-        groups, mask = ctx.saved_tensors
-        result = torch.empty_like(groups)
-        parts = _in_parts(groups, mask, of_values, of_shares, result)
-        for part, kept, value_slope, share_slope, into in parts:
-            total = torch.zeros_like(part)
-            if value_slope is not None:
-                passed = _first_winner(_masked(part, kept))
-                slope = _masked(value_slope[:, None, None], kept)
-                total.addcmul_(passed, slope)
-            if share_slope is not None:  # through the softmax: s (g - sum of s g)
-                share = part.softmax(dim=2)
-                passed = _first_winner(share).mul_(share)
-                passed.addcmul_(share, passed.sum(dim=2, keepdim=True), value=-1)
-                total.addcmul_(passed, share_slope[:, None, None])
-            into.copy_(total)
-        return result, None, None, None
-
-
-def _in_parts(groups: Tensor, *others: Tensor | None) -> Iterator[tuple]:
-    """A few groups at a time of each tensor; of all on a GPU, which wants much."""
-    size = max(1, 2**17 // groups[0].numel()) if groups.device.type == "cpu" else None
-    size = size or len(groups)
-    number = -(-len(groups) // size)
-    parts = ([None] * number if t is None else t.split(size) for t in others)
-    for part, *rest in zip(groups.split(size), *parts, strict=True):
-        yield part.to(_at_least_float32(groups)), *rest
-
-
-def _masked(values: Tensor, mask: Tensor | None) -> Tensor:
-    return values if mask is None else values * mask
-
-
-def _first_winner(values: Tensor) -> Tensor:
-    """1 at the first of the strongest channels of each position, 0 elsewhere."""
-    strongest = values.amax(dim=1)  # (R, P)
-    free = torch.ones_like(strongest)
-    winner = torch.empty_like(values)
-    *slots, last = winner.unbind(dim=1)
-    for value, won in zip(values.unbind(dim=1), slots, strict=False):
-        # The sign of (value - strongest) is 0 or -1: arithmetic, for it is faster
-        # than comparing and choosing.
-        torch.sub(value, strongest, out=won).sign_().add_(free).clamp_(min=0)
-        free.sub_(won)
-    last.copy_(free)
-    return winner
-
-
 def _grouped(features: Tensor, sizes: tuple[int, ...]) -> Tensor:
     """(B, N, H, W) to (B, K, xi, HW); smaller groups repeat their own last channel.
 
@@ -560,20 +457,16 @@ def _grouped(features: Tensor, sizes: tuple[int, ...]) -> Tensor:
     return flat.unflatten(1, (len(sizes), max(sizes)))
 
 
-def _at_least_float32(values: Tensor) -> torch.dtype:
-    return torch.promote_types(values.dtype, torch.float32)
-
-
-def _check_whole(name: str, value: object) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise ValueError(f"{name} must be a whole number >= 1, got {value!r}")
+def _at_least_float32(values: Tensor) -> Tensor:
+    # A sum of 196 shares of 1/196 each loses its digits in half precision.
+    return values.to(torch.promote_types(values.dtype, torch.float32))
 
 
 def _sizes(channels_per_class: int | Sequence[int], num_classes: int) -> tuple:
     """One size a class."""
-    _check_whole("num_classes", num_classes)
+    require_whole("num_classes", num_classes)
     if isinstance(channels_per_class, int):
-        _check_whole("channels_per_class", channels_per_class)
+        require_whole("channels_per_class", channels_per_class)
         return (channels_per_class,) * num_classes
     sizes = tuple(int(size) for size in channels_per_class)
     if len(sizes) != num_classes or min(sizes) < 1:
@@ -596,7 +489,7 @@ def _fitting_sizes(
         raise ValueError(f"features must not be empty, got {tuple(features.shape)}")
     num_channels = features.shape[1]
     if isinstance(channels_per_class, int):
-        _check_whole("channels_per_class", channels_per_class)
+        require_whole("channels_per_class", channels_per_class)
         if num_channels % channels_per_class:
             raise ValueError(
                 f"channels_per_class must divide the {num_channels} channels, got "
@@ -610,19 +503,6 @@ def _fitting_sizes(
             f"{sum(sizes)}"
         )
     return sizes
-
-
-def _check_targets(targets: Tensor, batch_size: int, num_classes: int) -> None:
-    if targets.shape != (batch_size,) or targets.dtype != torch.int64:
-        raise ValueError(
-            f"targets must be ({batch_size},) of int64, got {tuple(targets.shape)} of "
-            f"{targets.dtype}"
-        )
-    low, high = (bound.item() for bound in targets.aminmax())
-    if low < 0 or high >= num_classes:
-        raise ValueError(
-            f"targets must lie in [0, {num_classes - 1}], got [{low}, {high}]"
-        )
 
 
 def _check_mask(mask: Tensor, features: Tensor) -> None:

@@ -153,8 +153,8 @@ class TestChannelMask:
     @pytest.mark.parametrize(
         ("options", "message"),
         [
-            ({"keep": 0}, r"keep must be a share in \(0, 1\], got 0"),
-            ({"keep": math.nan}, "keep must be a share"),
+            ({"keep": 0}, r"keep must lie in \(0, 1\], got 0"),
+            ({"keep": math.nan}, "keep must lie in"),
             ({"num_classes": 0}, "num_classes must be a whole number"),
             ({"batch_size": 0}, "batch_size must be a whole number >= 1, got 0"),
             ({"channels_per_class": 0}, "channels_per_class must be a whole number"),
@@ -317,8 +317,8 @@ class TestDiscriminality:
         [
             (torch.tensor([0, 3]), None, r"\[0, 2\], got \[0, 3\]"),
             (torch.tensor([-1, 0]), None, r"\[0, 2\], got \[-1, 0\]"),
-            (torch.tensor([0]), None, r"targets must be \(2,\) of int64, got \(1,\)"),
-            (torch.tensor([0.0, 1.0]), None, "int64.*float32"),
+            (torch.tensor([0]), None, r"targets must be \(2,\), one for each sample, got \(1,\)"),
+            (torch.tensor([0.0, 1.0]), None, "whole numbers, got torch.float32"),
             (torch.tensor([0, 1]), torch.ones(9), r"\(9, 1, 1\).*got \(9,\)"),
             (torch.tensor([0, 1]), torch.ones(3, 9, 1, 1), r"mask must be.*\(3, 9"),
         ],
@@ -451,9 +451,9 @@ class TestModule:
     @pytest.mark.parametrize(
         ("options", "message"),
         [
-            ({"mu": -1}, "mu must be finite and >= 0, got -1"),
+            ({"mu": -1}, "mu must be finite and not negative, got -1"),
             ({"diversity": math.inf}, "diversity must be finite"),
-            ({"keep": 2}, "keep must be a share"),
+            ({"keep": 2}, "keep must lie in"),
             ({"num_classes": 0}, "num_classes must be a whole number"),
             ({"channels_per_class": (1, 2)}, "channels_per_class must be 5 numbers"),
         ],
