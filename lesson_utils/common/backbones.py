@@ -1,7 +1,8 @@
-"""Pretrained networks: two small ones that ship with the book, and torchvision's.
+"""Backbones: two small networks that ship with the book, and torchvision's.
 
-Each takes pictures (B, 3, H, W) that are standardised by its own buffers `mean` and
+Each takes RGB pictures (B, 3, H, W) that are standardised by its own buffers `mean` and
 `std`, (3,) each. Weights are read from safetensors, or by torch without running code.
+Networks trained on photographs that need no download are in `pretrained`.
 """
 
 import hashlib
@@ -24,7 +25,41 @@ Network = TypeVar("Network", "TinyVGG", "SmallNet")
 _PLAN = (24, 24, "pool", 48, 48, "pool", 96, 96, "pool", 128)
 
 
-class TinyVGG(nn.Module):
+class Backbone(nn.Module):
+    """A network that knows how its pictures were standardised.
+
+    Args:
+        mean: of the channels R, G, B, for pictures in [0, 1].
+        std: likewise.
+
+    Attributes:
+        mean: (3,), a buffer that is not part of the state dict.
+        std: (3,), likewise.
+    """
+
+    def __init__(self, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
+        super().__init__()
+        _standardise_by(self, mean, std)
+
+    def preprocess(self, images: Tensor) -> Tensor:
+        """Standardise pictures as the network's training pictures were.
+
+        Args:
+            images: (B, 3, H, W) or (3, H, W), RGB, floating point, in [0, 1].
+
+        Returns:
+            (B, 3, H, W), on the device and in the dtype of `mean`; B is 1 for a single
+            picture. The size stays as it is.
+
+        Raises:
+            ValueError: `images` has another shape or dtype, or leaves [0, 1].
+        """
+        _require_pictures(images)
+        images = images.to(self.mean).reshape(-1, *images.shape[-3:])
+        return (images - self.mean[:, None, None]) / self.std[:, None, None]
+
+
+class TinyVGG(Backbone):
     """A VGG of seven convolutions of 3 x 3, laid out as torchvision lays out its own.
 
     Args:
@@ -46,7 +81,7 @@ class TinyVGG(nn.Module):
     """
 
     def __init__(self, num_classes: int) -> None:
-        super().__init__()
+        super().__init__((0.5,) * 3, (0.25,) * 3)
         _require_classes(num_classes)
         layers, inputs = [], 3
         for step in _PLAN:
@@ -60,7 +95,6 @@ class TinyVGG(nn.Module):
         self.features = nn.Sequential(*layers)
         self.classifier = nn.Linear(inputs, num_classes)
         self.classes: tuple[str, ...] = ()
-        _standardise_by(self, (0.5,) * 3, (0.25,) * 3)
 
     def forward(self, images: Tensor) -> Tensor:
         """Classify pictures.
@@ -74,7 +108,7 @@ class TinyVGG(nn.Module):
         return self.classifier(self.features(images).mean((2, 3)))
 
 
-class SmallNet(nn.Module):
+class SmallNet(Backbone):
     """Four strided convolutions with batch normalisation: quick on small pictures.
 
     Args:
@@ -94,7 +128,7 @@ class SmallNet(nn.Module):
     """
 
     def __init__(self, num_classes: int) -> None:
-        super().__init__()
+        super().__init__((0.5,) * 3, (0.25,) * 3)
         _require_classes(num_classes)
         layers, inputs = [], 3
         for channels, side, stride in ((24, 5, 2), (48, 3, 2), (64, 3, 1), (96, 3, 2)):
@@ -107,7 +141,6 @@ class SmallNet(nn.Module):
         self.features = nn.Sequential(*layers)
         self.classifier = nn.Linear(inputs, num_classes)
         self.classes: tuple[str, ...] = ()
-        _standardise_by(self, (0.5,) * 3, (0.25,) * 3)
 
     def forward(self, images: Tensor) -> Tensor:
         """Classify pictures.
@@ -190,6 +223,30 @@ def resnet18(weights: str | None = "imagenet") -> torchvision.models.ResNet:
     """
     models = torchvision.models
     return _imagenet(models.resnet18, models.ResNet18_Weights.IMAGENET1K_V1, weights)
+
+
+def _require_pictures(images: Tensor) -> None:
+    """Refuse what is not one RGB picture or several.
+
+    Args:
+        images: should be (B, 3, H, W) or (3, H, W), floating point, in [0, 1].
+
+    Raises:
+        ValueError: it is not; rounding may leave the range by 1e-4.
+    """
+    if (
+        images.dim() not in (3, 4)
+        or images.shape[-3] != 3
+        or not images.is_floating_point()
+    ):
+        raise ValueError(
+            "images must be (B, 3, H, W) or (3, H, W) and floating point, got "
+            f"{tuple(images.shape)}, {images.dtype}"
+        )
+    if not ((images >= -1e-4) & (images <= 1 + 1e-4)).all():
+        raise ValueError(
+            f"images must lie in [0, 1], got [{images.min():g}, {images.max():g}]"
+        )
 
 
 def _require_classes(num_classes: int) -> None:
