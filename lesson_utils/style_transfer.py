@@ -2,12 +2,11 @@
 
 The module of the chapter `book/generating/style_transfer.ipynb`. Pictures are
 (3, H, W), floating point, in [0, 1]; networks see them standardised, (1, 3, H, W).
-A layer is named by its number in the backbone's `features`, which is a Sequential of
-convolutions, ReLUs and poolings, such as `tiny_vgg`'s and torchvision's VGG's.
+A layer is called by its name in the backbone's `features`, an `nn.Sequential`:
+"relu4_1" in `vgg16_features`, "12" in `tiny_vgg` and in torchvision's networks.
 """
 
 import copy
-import math
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
@@ -15,12 +14,25 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from lesson_utils.common.require import (
+    require_choice,
+    require_not_negative,
+    require_positive,
+    require_shape,
+    require_unit_range,
+    require_whole,
+)
 from lesson_utils.common.training import require_finite
 
-# Convolutions, all of them before their ReLU. Those of VGG-19 are the d2l book's:
-# conv1_1, conv2_1, conv3_1, conv4_1 and conv5_1 for style, conv4_4 for content.
-TINY_VGG_LAYERS = {"content_layers": (12,), "style_layers": (0, 2, 5, 7, 10)}
-VGG19_LAYERS = {"content_layers": (25,), "style_layers": (0, 5, 10, 19, 28)}
+VGG16_LAYERS = {
+    "content_layers": ("relu4_1",),
+    "style_layers": ("relu1_1", "relu2_1", "relu3_1", "relu4_1"),
+}
+# Convolutions before their ReLU, at all five depths of the network.
+TINY_VGG_LAYERS = {
+    "content_layers": ("12",),
+    "style_layers": ("0", "2", "5", "7", "10"),
+}
 
 
 def gram_matrix(features: Tensor) -> Tensor:
@@ -39,13 +51,13 @@ def gram_matrix(features: Tensor) -> Tensor:
     Source: Gatys et al., Image Style Transfer Using Convolutional Neural Networks,
         CVPR 2016, equation 3, which does not divide.
     """
-    _check_batch("features", features)
+    _require_batch("features", features)
     rows = features.flatten(2)  # (B, C, H·W)
     return rows @ rows.transpose(1, 2) / rows[0].numel()
 
 
 def channel_statistics(features: Tensor) -> Tensor:
-    """What instance normalisation takes out: each channel's mean and variance.
+    """What instance normalization takes out: each channel's mean and variance.
 
     Args:
         features: (B, C, H, W), floating point, H and W at least 1.
@@ -59,7 +71,7 @@ def channel_statistics(features: Tensor) -> Tensor:
     Source: Li et al., Demystifying Neural Style Transfer, IJCAI 2017, who take the
         deviation in place of the variance.
     """
-    _check_batch("features", features)
+    _require_batch("features", features)
     var, mean = torch.var_mean(features, (2, 3), correction=0)
     return torch.stack([mean, var], dim=1)
 
@@ -72,14 +84,16 @@ def content_loss(features: Tensor, target: Tensor) -> Tensor:
         target: the same shape; no gradient flows to it.
 
     Returns:
-        (), the mean squared difference.
+        (): the mean squared difference divided by the mean square of `target`; 1 for
+        features that are all 0.
 
     Raises:
         ValueError: the shapes differ.
 
-    Source: Gatys et al., 2016, equation 1, with a mean for half the sum.
+    Source: Gatys et al., 2016, equation 1, but for the division, which lets one weight
+        serve every layer and every network.
     """
-    return _mean_squared_difference("features", features, target)
+    return _relative_error("features", features, target)
 
 
 def style_loss(
@@ -97,20 +111,19 @@ def style_loss(
         statistic: what of the features counts as style.
 
     Returns:
-        (), the mean squared difference.
+        (): the mean squared difference divided by the mean square of `target`; 1 for a
+        statistic that is all 0.
 
     Raises:
         ValueError: the shapes of the two statistics differ.
 
-    Source: Gatys et al., 2016, equation 4, for one layer, up to a constant factor.
+    Source: Gatys et al., 2016, equation 4, for one layer, but for the division.
     """
-    return _mean_squared_difference(
-        "statistic of features", statistic(features), target
-    )
+    return _relative_error("statistic of features", statistic(features), target)
 
 
 def total_variation_loss(images: Tensor) -> Tensor:
-    """How much neighbouring pixels differ.
+    """How much neighboring pixels differ.
 
     Args:
         images: (B, C, H, W), floating point, H and W at least 1.
@@ -118,7 +131,7 @@ def total_variation_loss(images: Tensor) -> Tensor:
     Returns:
         (): half the sum of two means, of the absolute difference of each
         pixel and the one on its right, and of each and the one below. A direction
-        without neighbours counts 0.
+        without neighbors counts 0.
 
     Raises:
         ValueError: `images` is not such a tensor.
@@ -127,13 +140,13 @@ def total_variation_loss(images: Tensor) -> Tensor:
         Physica D 1992, for the idea; Zhang et al., Dive into Deep Learning, for this
         form.
     """
-    _check_batch("images", images)
+    _require_batch("images", images)
     steps = [images.diff(dim=dim).abs() for dim in (2, 3)]
     return sum(step.mean() if step.numel() else step.sum() for step in steps) / 2
 
 
 def preprocess(image: Tensor, mean: Tensor, std: Tensor) -> Tensor:
-    """Standardise a picture the way a network's training pictures were.
+    """Standardize a picture the way a network's training pictures were.
 
     Args:
         image: (C, H, W), floating point, in [0, 1].
@@ -148,14 +161,8 @@ def preprocess(image: Tensor, mean: Tensor, std: Tensor) -> Tensor:
 
     Source: the definition.
     """
-    if image.dim() != 3 or not image.is_floating_point() or image.shape[0] != len(mean):
-        raise ValueError(
-            f"image must be ({len(mean)}, H, W) and floating point, got "
-            f"{tuple(image.shape)}, {image.dtype}"
-        )
-    if not image.numel() or not ((image >= -1e-4) & (image <= 1 + 1e-4)).all():
-        found = f"[{image.min():g}, {image.max():g}]" if image.numel() else "no pixel"
-        raise ValueError(f"image must lie in [0, 1], got {found}")
+    require_shape("image", image, "C H W", floating=True, C=len(mean))
+    require_unit_range("image", image)
     return ((image.to(mean) - mean[:, None, None]) / std[:, None, None])[None]
 
 
@@ -163,7 +170,7 @@ def postprocess(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
     """Undo `preprocess`, and cut off what no screen can show.
 
     Args:
-        images: (1, C, H, W), standardised.
+        images: (1, C, H, W), standardized.
         mean: (C,), as for `preprocess`.
         std: (C,), as for `preprocess`.
 
@@ -175,10 +182,7 @@ def postprocess(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
 
     Source: the definition.
     """
-    if images.dim() != 4 or images.shape[:2] != (1, len(mean)):
-        raise ValueError(
-            f"images must be (1, {len(mean)}, H, W), got {tuple(images.shape)}"
-        )
+    require_shape("images", images, "1 C H W", floating=True, C=len(mean))
     image = images.detach()[0] * std[:, None, None] + mean[:, None, None]
     return image.clamp(0, 1)
 
@@ -222,13 +226,15 @@ class FeatureExtractor(nn.Module):
 
     Args:
         backbone: a network with `features`, an `nn.Sequential`, and the buffers `mean`
-            and `std`, as from `lesson_utils.common.backbones`. It is copied.
-        content_layers: numbers of layers in `features`, none twice; may be empty.
+            and `std`, as from `lesson_utils.common`. It is copied.
+        content_layers: names of layers in `features`, none twice; may be empty.
         style_layers: likewise; not both may be empty.
 
     Attributes:
         layers: the copied layers; none takes a gradient in its weights.
-        mean: (C,), what pictures are standardised by.
+        contents: the numbers of the content layers in `layers`.
+        styles: the numbers of the style layers.
+        mean: (C,), what pictures are standardized by.
         std: (C,), likewise.
 
     Raises:
@@ -241,8 +247,8 @@ class FeatureExtractor(nn.Module):
     def __init__(
         self,
         backbone: nn.Module,
-        content_layers: Iterable[int],
-        style_layers: Iterable[int],
+        content_layers: Iterable[str],
+        style_layers: Iterable[str],
     ) -> None:
         super().__init__()
         features = getattr(backbone, "features", None)
@@ -251,9 +257,9 @@ class FeatureExtractor(nn.Module):
                 "backbone must have `features`, an nn.Sequential, and buffers `mean` "
                 f"and `std`, got a {type(backbone).__name__} without them"
             )
-        self.content_layers = _layer_numbers("content_layers", content_layers, features)
-        self.style_layers = _layer_numbers("style_layers", style_layers, features)
-        wanted = self.content_layers + self.style_layers
+        self.contents = _numbers_of("content_layers", content_layers, features)
+        self.styles = _numbers_of("style_layers", style_layers, features)
+        wanted = self.contents + self.styles
         if not wanted:
             raise ValueError("content_layers and style_layers must not both be empty")
         self.layers = copy.deepcopy(features[: max(wanted) + 1])
@@ -265,38 +271,15 @@ class FeatureExtractor(nn.Module):
         """Run the layers once, for content and style together.
 
         Args:
-            images: (B, C, H, W), standardised.
+            images: (B, C, H, W), standardized.
 
         Returns:
             The outputs (B, C', H', W') of the content layers and of the style layers,
             each in the order in which the layers were given.
         """
-        wanted = self.content_layers + self.style_layers
+        wanted = self.contents + self.styles
         outputs = extract_features(self.layers, images, wanted)
-        split = len(self.content_layers)
-        return outputs[:split], outputs[split:]
-
-
-class SynthesizedImage(nn.Module):
-    """A picture that an optimiser can change: a module whose output is its parameter.
-
-    Args:
-        start: (1, C, H, W), the picture to begin with; it is copied.
-
-    Source: Zhang et al., Dive into Deep Learning.
-    """
-
-    def __init__(self, start: Tensor) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(start.detach().clone())
-
-    def forward(self) -> Tensor:
-        """The picture as it is now.
-
-        Returns:
-            (1, C, H, W), the parameter itself.
-        """
-        return self.weight
+        return outputs[: len(self.contents)], outputs[len(self.contents) :]
 
 
 def transfer(
@@ -304,16 +287,15 @@ def transfer(
     style: Tensor,
     *,
     backbone: nn.Module,
-    content_layers: Sequence[int] = TINY_VGG_LAYERS["content_layers"],
-    style_layers: Sequence[int] = TINY_VGG_LAYERS["style_layers"],
+    content_layers: Sequence[str] = VGG16_LAYERS["content_layers"],
+    style_layers: Sequence[str] = VGG16_LAYERS["style_layers"],
     content_weight: float = 1.0,
-    style_weight: float = 1e5,
-    tv_weight: float = 1.0,
-    num_steps: int = 60,
-    learning_rate: float = 0.15,
+    style_weight: float = 1.0,
+    tv_weight: float = 0.0,
+    num_steps: int = 40,
     start: str | Tensor = "content",
     statistic: Callable[[Tensor], Tensor] = gram_matrix,
-    make_optimizer: Callable[..., torch.optim.Optimizer] = torch.optim.Adam,
+    make_optimizer: Callable[..., torch.optim.Optimizer] | None = None,
     generator: torch.Generator | None = None,
     on_step: Callable[[int, Tensor], None] | None = None,
     progress: bool = True,
@@ -330,16 +312,14 @@ def transfer(
         style_layers: whose `statistic` should be that of `style`.
         content_weight: of the sum of content losses, at least 0.
         style_weight: of the sum of style losses, at least 0.
-        tv_weight: of the total variation of the standardised picture, at least 0.
-        num_steps: how often the optimiser steps, at least 1.
-        learning_rate: the optimiser's, in standardised units (one is a standard
-            deviation of the network's training pictures), positive.
+        tv_weight: of the total variation of the standardized picture, at least 0.
+        num_steps: how often the optimizer steps, at least 1.
         start: "content"; "noise", which is uniform in [0, 1]; or a picture of the
             shape of `content` to go on from.
         statistic: what of the features counts as style: `gram_matrix` or
             `channel_statistics`, or another function of (B, C, H, W).
-        make_optimizer: called with a list of parameters and `lr`; its step must take
-            a closure, as all of torch's do.
+        make_optimizer: called with a list of parameters; its step must take a closure,
+            as all of torch's do. By default L-BFGS, one iteration a step.
         generator: for the noise, on the CPU; by default torch's global one.
         on_step: called after each step with the number of steps done and the picture,
             (3, H, W) in [0, 1].
@@ -355,32 +335,32 @@ def transfer(
         FloatingPointError: a loss is no longer a number.
 
     Source: Gatys et al., Image Style Transfer Using Convolutional Neural Networks,
-        CVPR 2016; the total variation is that of Mahendran and Vedaldi, Understanding
-        Deep Image Representations by Inverting Them, CVPR 2015.
+        CVPR 2016; Liu and Nocedal, On the Limited Memory BFGS Method for Large Scale
+        Optimization, Mathematical Programming 1989, for the optimizer.
     """
     weights = {"content": content_weight, "style": style_weight, "tv": tv_weight}
-    _check_numbers(num_steps, learning_rate, weights)
+    for name, weight in weights.items():
+        require_not_negative(f"{name}_weight", weight)
+    require_whole("num_steps", num_steps)
     extractor = FeatureExtractor(backbone, content_layers, style_layers)
     standard = (extractor.mean, extractor.std)
     with torch.no_grad():
         content_targets, _ = extractor(preprocess(content, *standard))
         _, style_features = extractor(preprocess(style, *standard))
         style_targets = [statistic(features) for features in style_features]
-        black, white = (_flat(shade, *standard) for shade in (0.0, 1.0))
     first = _first_picture(start, content, generator)
-    synthesized = SynthesizedImage(preprocess(first, *standard))
-    optimizer = make_optimizer(list(synthesized.parameters()), lr=learning_rate)
+    pixels = nn.Parameter(preprocess(first, *standard))
+    optimizer = (make_optimizer or lbfgs)([pixels])
     evaluations: list[dict[str, float]] = []
+    like_style = partial(style_loss, statistic=statistic)
 
     def closure() -> Tensor:
         optimizer.zero_grad()
-        contents, styles = extractor(synthesized())
+        contents, styles = extractor(pixels)
         losses = {
             "content": _total(content_loss, contents, content_targets),
-            "style": _total(
-                partial(style_loss, statistic=statistic), styles, style_targets
-            ),
-            "tv": total_variation_loss(synthesized()),
+            "style": _total(like_style, styles, style_targets),
+            "tv": total_variation_loss(pixels),
         }
         losses["total"] = sum(weight * losses[n] for n, weight in weights.items())
         losses["total"].backward()
@@ -391,16 +371,54 @@ def transfer(
     for step in tqdm(range(num_steps), desc="transfer", disable=not progress):
         evaluations.clear()
         optimizer.step(closure)
-        for losses in evaluations:
-            require_finite(step, **losses)
+        require_finite(step, **evaluations[0], picture=pixels.detach().abs().max())
         for name in history:
             history[name].append(evaluations[0][name])
-        with torch.no_grad():  # brighter than white cannot be shown
-            synthesized.weight.clamp_(black, white)
         if on_step is not None:
-            on_step(step + 1, postprocess(synthesized(), *standard).to(content))
-    require_finite(num_steps, picture=synthesized.weight.detach().abs().max())
-    return postprocess(synthesized(), *standard).to(content), history
+            on_step(step + 1, postprocess(pixels, *standard).to(content))
+    return postprocess(pixels, *standard).to(content), history
+
+
+def lbfgs(
+    parameters: Iterable[nn.Parameter], learning_rate: float = 1.0
+) -> torch.optim.LBFGS:
+    """L-BFGS that takes one iteration a step, along a line that it searches.
+
+    Args:
+        parameters: what is trained.
+        learning_rate: the length that the search tries first, in units of the step
+            that the curvature suggests.
+
+    Returns:
+        The optimizer; its step evaluates the loss once or a few times.
+
+    Raises:
+        ValueError: the rate is not finite and above 0.
+
+    Source: Liu and Nocedal, 1989, for the step.
+    """
+    require_positive("learning_rate", learning_rate)
+    return torch.optim.LBFGS(
+        parameters,
+        lr=learning_rate,
+        max_iter=1,
+        history_size=20,
+        tolerance_grad=0,
+        tolerance_change=0,
+        line_search_fn="strong_wolfe",
+    )
+
+
+def _relative_error(name: str, value: Tensor, target: Tensor) -> Tensor:
+    # Torch would broadcast one shape to the other, and return a number.
+    if value.shape != target.shape:
+        raise ValueError(
+            f"{name} and target must have one shape, got {tuple(value.shape)} and "
+            f"{tuple(target.shape)}"
+        )
+    target = target.detach()
+    size = target.square().mean().clamp(min=torch.finfo(target.dtype).tiny)
+    return (value - target).square().mean() / size
 
 
 def _total(
@@ -411,11 +429,6 @@ def _total(
     """The sum over layers; 0 where there is none."""
     pairs = zip(features, targets, strict=True)
     return sum((loss(*pair) for pair in pairs), torch.zeros(()))
-
-
-def _flat(shade: float, mean: Tensor, std: Tensor) -> Tensor:
-    """A picture of one pixel of one shade, standardised, (1, C, 1, 1)."""
-    return preprocess(mean.new_full((len(mean), 1, 1), shade), mean, std)
 
 
 def _first_picture(
@@ -434,46 +447,20 @@ def _first_picture(
     )
 
 
-def _layer_numbers(
-    name: str, numbers: Iterable[int], features: nn.Sequential
+def _numbers_of(
+    argument: str, names: Iterable[str], layers: nn.Sequential
 ) -> tuple[int, ...]:
-    numbers = tuple(numbers)
-    for number in numbers:
-        if not isinstance(number, int) or not 0 <= number < len(features):
-            raise ValueError(
-                f"{name} must be numbers of layers from 0 to {len(features) - 1}, got "
-                f"{number!r}"
-            )
-    if len(set(numbers)) < len(numbers):
-        raise ValueError(f"{name} must name no layer twice, got {numbers}")
-    return numbers
+    """Where the layers of these names stand, from 0."""
+    names = tuple(names)
+    children = [name for name, _ in layers.named_children()]
+    for name in names:
+        require_choice(argument, name, children)
+    if len(set(names)) < len(names):
+        raise ValueError(f"{argument} must name no layer twice, got {names}")
+    return tuple(children.index(name) for name in names)
 
 
-def _mean_squared_difference(name: str, value: Tensor, target: Tensor) -> Tensor:
-    # Torch would broadcast one shape to the other, and return a number.
-    if value.shape != target.shape:
-        raise ValueError(
-            f"{name} and target must have one shape, got {tuple(value.shape)} and "
-            f"{tuple(target.shape)}"
-        )
-    return (value - target.detach()).square().mean()
-
-
-def _check_batch(name: str, batch: Tensor) -> None:
-    if batch.dim() != 4 or not batch.is_floating_point() or not batch.numel():
-        raise ValueError(
-            f"{name} must be (B, C, H, W), floating point and not empty, got "
-            f"{tuple(batch.shape)}, {batch.dtype}"
-        )
-
-
-def _check_numbers(
-    num_steps: int, learning_rate: float, weights: dict[str, float]
-) -> None:
-    if not isinstance(num_steps, int) or num_steps < 1:
-        raise ValueError(f"num_steps must be a whole number >= 1, got {num_steps!r}")
-    if not 0 < learning_rate < math.inf:
-        raise ValueError(f"learning_rate must be positive, got {learning_rate}")
-    for name, weight in weights.items():
-        if not 0 <= weight < math.inf:
-            raise ValueError(f"{name}_weight must be at least 0, got {weight}")
+def _require_batch(name: str, batch: Tensor) -> None:
+    require_shape(name, batch, "B C H W", floating=True)
+    if not batch.numel():
+        raise ValueError(f"{name} must not be empty, got {tuple(batch.shape)}")

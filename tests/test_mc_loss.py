@@ -317,7 +317,11 @@ class TestDiscriminality:
         [
             (torch.tensor([0, 3]), None, r"\[0, 2\], got \[0, 3\]"),
             (torch.tensor([-1, 0]), None, r"\[0, 2\], got \[-1, 0\]"),
-            (torch.tensor([0]), None, r"targets must be \(2,\), one for each sample, got \(1,\)"),
+            (
+                torch.tensor([0]),
+                None,
+                r"targets must be \(2,\), one for each sample, got \(1,\)",
+            ),
             (torch.tensor([0.0, 1.0]), None, "whole numbers, got torch.float32"),
             (torch.tensor([0, 1]), torch.ones(9), r"\(9, 1, 1\).*got \(9,\)"),
             (torch.tensor([0, 1]), torch.ones(3, 9, 1, 1), r"mask must be.*\(3, 9"),

@@ -1,5 +1,6 @@
 import copy
 import math
+from functools import partial
 
 import pytest
 import torch
@@ -9,11 +10,12 @@ from torch.autograd import gradcheck
 
 from lesson_utils import style_transfer as st
 from lesson_utils.checks import style_transfer as st_checks
-from lesson_utils.common.backbones import resnet18, tiny_vgg, vgg19
+from lesson_utils.common.backbones import resnet18, tiny_vgg
+from lesson_utils.common.pretrained import vgg16_features
 from lesson_utils.normalization import instance_norm
 from tests.answers import ExerciseTests
 
-SMALL = {"content_layers": (3,), "style_layers": (1, 3), "progress": False}
+SMALL = {"content_layers": ("3",), "style_layers": ("1", "3"), "progress": False}
 
 
 def random(*shape, seed=0, dtype=torch.float64):
@@ -32,12 +34,6 @@ def picture(*shape, seed=0, dtype=torch.float32):
 def net():
     torch.manual_seed(0)
     return tiny_vgg(None)
-
-
-@pytest.fixture(scope="module")
-def big():
-    torch.manual_seed(0)
-    return vgg19(None)
 
 
 class TestGramMatrix:
@@ -85,7 +81,7 @@ class TestGramMatrix:
         [torch.ones(3, 4, 4), torch.ones(1, 3, 0, 4), torch.ones(1, 1, 2, 2).long()],
     )
     def test_errors(self, features):
-        with pytest.raises(ValueError, match=r"features must be \(B, C, H, W\)"):
+        with pytest.raises(ValueError, match="features must "):
             st.gram_matrix(features)
 
 
@@ -110,14 +106,28 @@ class TestChannelStatistics:
 
 
 class TestLosses:
-    def test_content_is_mean_squared_error(self):
+    def test_content_is_mean_squared_error_in_units_of_the_target(self):
         x, y = random(2, 3, 4, 4), random(2, 3, 4, 4, seed=1)
-        assert torch.equal(st.content_loss(x, y), F.mse_loss(x, y))
+        expected = F.mse_loss(x, y) / F.mse_loss(y, torch.zeros_like(y))
+        torch.testing.assert_close(st.content_loss(x, y), expected)
+
+    def test_units_cancel(self):
+        x, y = random(2, 3, 4, 4), random(2, 3, 4, 4, seed=1)
+        once, scaled = st.content_loss(x, y), st.content_loss(100 * x, 100 * y)
+        torch.testing.assert_close(once, scaled)
+        assert st.content_loss(torch.zeros_like(y), y).item() == pytest.approx(1)
+
+    def test_a_target_of_zeros_is_finite(self):
+        x = torch.zeros(1, 2, 2, 2, requires_grad=True)
+        loss = st.content_loss(x, torch.zeros(1, 2, 2, 2))
+        loss.backward()
+        assert loss.item() == 0
+        assert x.grad.isfinite().all()
 
     def test_style_by_hand(self):
         features = torch.tensor([1.0, 2, 3, 0]).reshape(1, 2, 1, 2)
-        target = torch.zeros(1, 2, 2)
-        expected = (1.25**2 + 2 * 0.75**2 + 2.25**2) / 4
+        target = torch.tensor([[[1.0, 0], [0, 2]]])
+        expected = (0.25**2 + 2 * 0.75**2 + 0.25**2) / (1 + 4)
         assert st.style_loss(features, target).item() == pytest.approx(expected)
 
     def test_style_of_the_same_features_is_nothing_whatever_the_size(self):
@@ -146,6 +156,29 @@ class TestLosses:
             st.content_loss(torch.ones(1, 2, 2, 2), torch.ones(1, 1, 2, 2))
         with pytest.raises(ValueError, match="statistic of features and target"):
             st.style_loss(torch.ones(1, 2, 2, 2), torch.ones(1, 1, 1))
+
+
+class TestLbfgs:
+    def test_one_iteration_a_step(self):
+        x = nn.Parameter(torch.tensor([3.0, -2.0]))
+        optimizer = st.lbfgs([x])
+        for _ in range(4):
+            optimizer.step(lambda: self.loss(optimizer, x))
+        assert optimizer.state[x]["n_iter"] == 4
+        torch.testing.assert_close(
+            x.detach(), torch.tensor([1.0, 0.5]), rtol=0, atol=1e-2
+        )
+
+    def loss(self, optimizer, x):
+        optimizer.zero_grad()
+        value = (x[0] - 1) ** 2 + 2 * (x[1] - 0.5) ** 2
+        value.backward()
+        return value
+
+    @pytest.mark.parametrize("rate", [0, math.inf, math.nan, True])
+    def test_errors(self, rate):
+        with pytest.raises(ValueError, match="learning_rate must be finite"):
+            st.lbfgs([nn.Parameter(torch.ones(1))], rate)
 
 
 class TestTotalVariation:
@@ -207,13 +240,12 @@ class TestPreprocess:
     @pytest.mark.parametrize(
         ("image", "message"),
         [
-            (torch.rand(1, 4, 4), r"image must be \(3, H, W\).*\(1, 4, 4\)"),
-            (torch.rand(1, 3, 4, 4), r"image must be \(3, H, W\)"),
+            (torch.rand(1, 4, 4), r"image must be.*\(1, 4, 4\)"),
+            (torch.rand(1, 3, 4, 4), r"image must be.*\(1, 3, 4, 4\)"),
             (torch.ones(3, 4, 4).byte(), "floating point.*uint8"),
-            (torch.full((3, 2, 2), 1.2), r"must lie in \[0, 1\], got \[1.2, 1.2\]"),
+            (torch.full((3, 2, 2), 1.2), r"must lie in \[0, 1\], got.*1.2"),
             (torch.full((3, 2, 2), -0.5), r"must lie in \[0, 1\]"),
             (torch.full((3, 2, 2), math.nan), r"must lie in \[0, 1\]"),
-            (torch.ones(3, 0, 2), "no pixel"),
         ],
     )
     def test_errors(self, image, message):
@@ -221,7 +253,7 @@ class TestPreprocess:
             st.preprocess(image, self.MEAN, self.STD)
 
     def test_postprocess_errors(self):
-        with pytest.raises(ValueError, match=r"images must be \(1, 3, H, W\)"):
+        with pytest.raises(ValueError, match="images must be"):
             st.postprocess(torch.ones(2, 3, 4, 4), self.MEAN, self.STD)
 
 
@@ -238,26 +270,26 @@ class Counter:
 
 
 class TestFeatureExtractor:
-    def test_vgg19_gives_the_layers_of_the_d2l_book(self, big):
-        extractor = st.FeatureExtractor(big, **st.VGG19_LAYERS)
+    def test_vgg16_gives_layers_by_name(self):
+        vgg = vgg16_features(None, generator=torch.Generator().manual_seed(0))
         images = random(1, 3, 32, 32, dtype=torch.float32)
-        contents, styles = extractor(images)
-        assert [f.shape[1] for f in styles] == [64, 128, 256, 512, 512]
-        for number, got in zip((25, 0, 5, 10, 19, 28), contents + styles, strict=True):
-            assert isinstance(big.features[number], nn.Conv2d)
-            expected = big.features[: number + 1](images.clone())
-            assert torch.equal(got, expected)
-            assert got.min() < 0  # no ReLU wrote over it
+        contents, styles = st.FeatureExtractor(vgg, **st.VGG16_LAYERS)(images)
+        assert [f.shape[1] for f in styles] == [64, 128, 256, 512]
+        for number, got in zip((18, 1, 6, 11, 18), contents + styles, strict=True):
+            assert isinstance(vgg.features[number], nn.ReLU)
+            assert torch.equal(got, vgg.features[: number + 1](images))
 
-    def test_in_place_relus_would_write_over_it(self, big):
-        # The trap itself: torchvision's ReLUs do work in place.
-        x = random(1, 3, 32, 32, dtype=torch.float32)
-        kept = big.features[0](x)
-        big.features[1](kept)
-        assert kept.min() == 0
+    def test_in_place_relus_do_not_write_over_it(self):
+        torch.manual_seed(0)
+        layers = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(inplace=True))
+        x = random(1, 3, 8, 8, dtype=torch.float32)
+        kept = layers[0](x)
+        layers[1](kept)
+        assert kept.min() == 0  # the trap itself
+        assert st.extract_features(layers, x, [0, 1])[0].min() < 0
 
     def test_runs_each_layer_once_and_none_beyond_the_last(self, net):
-        extractor = st.FeatureExtractor(net, [6], [1, 8])
+        extractor = st.FeatureExtractor(net, ["6"], ["1", "8"])
         copies, originals = Counter(extractor.layers), Counter(net.features)
         extractor(random(1, 3, 16, 16, dtype=torch.float32))
         assert copies.calls == [1] * 9
@@ -267,7 +299,7 @@ class TestFeatureExtractor:
     def test_frozen_and_leaves_the_backbone_alone(self, net):
         before = copy.deepcopy(net.state_dict())
         net.train()
-        extractor = st.FeatureExtractor(net, [3], [1])
+        extractor = st.FeatureExtractor(net, ["3"], ["1"])
         assert not any(p.requires_grad for p in extractor.parameters())
         assert not extractor.training
         assert net.training
@@ -276,18 +308,18 @@ class TestFeatureExtractor:
 
     def test_a_layer_for_both_and_any_order(self, net):
         images = random(1, 3, 16, 16, dtype=torch.float32)
-        contents, styles = st.FeatureExtractor(net, [3], [6, 3, 1])(images)
+        contents, styles = st.FeatureExtractor(net, ["3"], ["6", "3", "1"])(images)
         assert torch.equal(contents[0], styles[1])
         assert [f.shape[1] for f in styles] == [48, 24, 24]
-        assert st.FeatureExtractor(net, [], [1])(images)[0] == []
+        assert st.FeatureExtractor(net, [], ["1"])(images)[0] == []
 
     @pytest.mark.parametrize(
         ("content", "style", "message"),
         [
-            ([17], [1], "content_layers must be numbers.*0 to 16, got 17"),
-            ([1], [-1], "style_layers must be numbers.*got -1"),
-            ([1], ["relu"], "got 'relu'"),
-            ([1], [3, 3], "twice"),
+            (["17"], ["1"], "content_layers must be one of 0, 1, .*got '17'"),
+            (["1"], [1], "style_layers must be one of.*got 1"),
+            (["1"], ["relu"], "got 'relu'"),
+            (["1"], ["3", "3"], "twice"),
             ([], [], "both be empty"),
         ],
     )
@@ -297,7 +329,7 @@ class TestFeatureExtractor:
 
     def test_a_backbone_without_features(self):
         with pytest.raises(ValueError, match="backbone must have.*got a ResNet"):
-            st.FeatureExtractor(resnet18(None), [1], [1])
+            st.FeatureExtractor(resnet18(None), ["1"], ["1"])
         with pytest.raises(ValueError, match="numbers must name at least one"):
             st.extract_features(nn.Sequential(nn.ReLU()), torch.ones(1), [])
 
@@ -309,14 +341,9 @@ class TestFeatureExtractor:
         assert torch.equal(first, images.tanh())
 
 
-class TestSynthesizedImage:
-    def test_returns_its_only_parameter(self):
-        start = random(1, 3, 4, 4)
-        module = st.SynthesizedImage(start)
-        assert [*module.parameters()] == [module()]
-        assert torch.equal(module(), start)
-        assert module() is not start
-        assert module().requires_grad
+def relative(value, target):
+    """The squared error in units of the target's squares, by norms."""
+    return (value - target).norm().square().item() / target.norm().square().item()
 
 
 class TestTransfer:
@@ -355,10 +382,10 @@ class TestTransfer:
             grams = [
                 torch.einsum("bihw,bjhw->bij", f, f) / f[0].numel() for f in (a, b)
             ]
-            style_sum += F.mse_loss(*grams).item()
+            style_sum += relative(*grams)
         features = [net.features[:4](p) for p in (x, c)]
         expected = {
-            "content": F.mse_loss(*features).item(),
+            "content": relative(*features),
             "style": style_sum,
             "tv": st.total_variation_loss(x).item(),
         }
@@ -396,28 +423,13 @@ class TestTransfer:
         assert torch.equal(seen[2][1], first)
         assert not torch.equal(seen[0][1], first)
 
-    def test_pixels_stay_between_black_and_white(self, net):
-        pictures = []
-        _, history = st.transfer(
-            picture(3, 16, 16),
-            picture(3, 16, 16, seed=1),
-            backbone=net,
-            num_steps=4,
-            learning_rate=2.0,  # far enough to leave the range at once
-            on_step=lambda done, image: pictures.append(image),
-            **SMALL,
-        )
-        for image, variation in zip(pictures, history["tv"][1:], strict=False):
-            shown = st.total_variation_loss(st.preprocess(image, net.mean, net.std))
-            assert shown.item() == pytest.approx(variation, rel=1e-4)
-
     def test_content_alone_from_the_content_stays(self, net):
         content = picture(3, 16, 16)
         got, _ = st.transfer(
             content,
             picture(3, 8, 8),
             backbone=net,
-            content_layers=[3],
+            content_layers=["3"],
             style_layers=[],
             tv_weight=0.0,
             num_steps=3,
@@ -425,10 +437,10 @@ class TestTransfer:
         )
         torch.testing.assert_close(got, content)
 
-    def test_other_statistics_and_optimisers(self, net):
+    def test_other_statistics_and_optimizers(self, net):
         for options in (
             {"statistic": st.channel_statistics},
-            {"make_optimizer": torch.optim.LBFGS, "learning_rate": 0.5},
+            {"make_optimizer": partial(torch.optim.Adam, lr=0.1)},
         ):
             _, history = st.transfer(
                 picture(3, 16, 16),
@@ -487,7 +499,7 @@ class TestTransfer:
                 backbone=net,
                 num_steps=1,
                 content_layers=(),
-                style_layers=(1,),
+                style_layers=("1",),
                 start=0.8 * torch.ones(3, 16, 16),
                 statistic=lambda f: (0 * f).sum((2, 3)).sqrt(),
                 progress=False,
@@ -498,14 +510,14 @@ class TestTransfer:
         [
             ({"num_steps": 0}, "num_steps must be a whole number >= 1, got 0"),
             ({"num_steps": 2.0}, "num_steps"),
-            ({"learning_rate": -1}, "learning_rate must be positive"),
-            ({"style_weight": -1.0}, "style_weight must be at least 0"),
-            ({"tv_weight": math.nan}, "tv_weight must be at least 0"),
+            ({"num_steps": True}, "num_steps"),
+            ({"style_weight": -1.0}, "style_weight must be finite and not negative"),
+            ({"tv_weight": math.nan}, "tv_weight must be finite and not negative"),
             ({"start": "content image"}, "start must be"),
             ({"start": torch.zeros(3, 4, 4)}, r"start.*\(3, 16, 16\), got \(3, 4, 4\)"),
             ({"start": torch.full((3, 16, 16), 2.0)}, r"must lie in \[0, 1\]"),
-            ({"style": torch.zeros(1, 16, 16)}, r"image must be \(3, H, W\)"),
-            ({"content": torch.zeros(4, 16, 16)}, r"image must be \(3, H, W\)"),
+            ({"style": torch.zeros(1, 16, 16)}, "image must be"),
+            ({"content": torch.zeros(4, 16, 16)}, "image must be"),
             ({"style": 255 * torch.ones(3, 16, 16)}, r"must lie in \[0, 1\]"),
         ],
     )
