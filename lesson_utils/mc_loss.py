@@ -16,10 +16,12 @@ from torch import Tensor, nn
 from lesson_utils.common.require import (
     require_labels,
     require_not_negative,
+    require_positive,
     require_share,
     require_whole,
 )
-from lesson_utils.common.training import require_finite
+from lesson_utils.common.schedules import one_cycle
+from lesson_utils.common.training import CHANGE, Run, drawer
 
 
 def channel_groups(num_channels: int, num_classes: int) -> tuple[int, ...]:
@@ -326,60 +328,65 @@ def train(
     loss: Callable[..., Tensor] | None = None,
     batch_size: int = 32,
     learning_rate: float = 1e-2,
+    backbone_rate: float | None = None,
     seed: int = 0,
 ) -> list[float]:
     """Train with cross entropy, and with a loss on the channels if there is one.
 
-    AdamW, whose rate rises to its maximum and falls to 0; each picture is seen once
+    AdamW, whose rates rise to their maximum and fall to 0; each picture is seen once
     before any is seen again. The network is left in evaluation mode.
 
     Args:
-        network: trained in place, where it is.
-        images: (M, ...), as its backbone takes them, on the same device.
+        network: trained in place, on the device that is there.
+        images: (M, ...), as its backbone takes them.
         targets: (M,), from 0 to K - 1.
         steps: batches.
         loss: called as `loss(maps, targets, generator=...)`, such as a
             `MutualChannelLoss`; None for cross entropy alone.
         batch_size: B.
-        learning_rate: at its maximum.
+        learning_rate: of the new layers, at its maximum.
+        backbone_rate: of the backbone; by default the same.
         seed: of the order of the pictures and of the masks.
 
     Returns:
         The sum of the losses at each step.
 
     Raises:
-        ValueError: `steps` or `batch_size` is no whole number >= 1.
+        ValueError: `steps` or `batch_size` is no whole number >= 1, or a rate is not
+            finite and above 0.
         FloatingPointError: the loss is NaN or infinite.
 
     Source: Loshchilov and Hutter, Decoupled Weight Decay Regularization, ICLR 2019,
-        for the optimiser.
+        for the optimizer.
     """
-    require_whole("steps", steps)
-    require_whole("batch_size", batch_size)
-    generator = torch.Generator().manual_seed(seed)
-    passes = -(-steps * batch_size // len(targets))
-    order = [torch.randperm(len(targets), generator=generator) for _ in range(passes)]
-    batches = torch.cat(order).split(batch_size)
-    optimiser = torch.optim.AdamW(network.parameters(), learning_rate)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, learning_rate, total_steps=steps
+    rates = {"backbone": backbone_rate or learning_rate}
+    rates |= dict.fromkeys(("channels", "classifier"), learning_rate)
+    for name, rate in rates.items():
+        require_positive(f"learning rate of the {name}", rate)
+    groups = [
+        {"params": parameters, "lr": rate}
+        for name, rate in rates.items()
+        if (parameters := list(getattr(network, name).parameters()))
+    ]
+    run = Run(
+        network,
+        torch.optim.AdamW(groups),
+        number=len(targets),
+        steps=steps,
+        batch_size=batch_size,
+        seed=seed,
+        schedule=one_cycle,
+        progress=False,
     )
-    network.train()
-    history = []
-    for step in range(steps):
-        chosen = batches[step].to(targets.device)
-        logits, maps = network(images[chosen])
-        total = F.cross_entropy(logits, targets[chosen])
+    for step in run:
+        pictures, answers = run.batch(images, targets)
+        logits, maps = run.network(pictures)
+        losses = {"cross_entropy": F.cross_entropy(logits, answers)}
         if loss is not None:
-            total = total + loss(maps, targets[chosen], generator=generator)
-        require_finite(step, loss=total.detach())
-        optimiser.zero_grad()
-        total.backward()
-        optimiser.step()
-        schedule.step()
-        history.append(total.item())
-    network.eval()
-    return history
+            dice = drawer(seed, CHANGE, step)
+            losses["mutual_channel"] = loss(maps, answers, generator=dice)
+        run.learn(**losses)
+    return [sum(values) for values in zip(*run.history.values(), strict=True)]
 
 
 def own_channels(
