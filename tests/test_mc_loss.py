@@ -15,8 +15,8 @@ from torch.autograd import gradcheck
 from lesson_utils import mc_loss
 from lesson_utils.checks import mc_loss as mc_loss_checks
 from lesson_utils.common.studies import read_study
-from tests.answers import ExerciseTests
 from studies import mc_loss as study_mc_loss
+from tests.answers import ExerciseTests
 
 SEEDS = st.integers(0, 2**31)
 UNEQUAL = (2, 3, 1, 3)

@@ -3,6 +3,7 @@
 import base64
 import io
 import re
+import textwrap
 
 import numpy as np
 import pytest
@@ -93,7 +94,36 @@ def test_a_slider_shows_one_of_its_figures():
 def test_source_is_a_fenced_block():
     markdown = plotting.show_source(plotting.save_picture).data
     assert markdown.startswith("```python\ndef save_picture(")
-    assert markdown.endswith("```")
+    code, _, words = markdown.partition("<details>")
+    assert code.count('"""') == 2  # the first line of the docstring, no more
+    assert "Returns:" not in code
+    assert "Returns:" in words
+
+
+def test_a_source_keeps_its_code_and_each_first_line():
+    source = '''
+    class Made:
+        """One.
+
+        Two.
+        """
+
+        def run(self):
+            """Three."""
+            return """four
+            five"""
+    '''
+    short = plotting.short_source(source)
+    assert short.startswith("class Made:\n")
+    assert "Two" not in short
+    assert all(word in short for word in ("One.", "Three.", "four", "five"))
+    assert [*vars(_run(short)["Made"])] == [*vars(_run(source)["Made"])]
+
+
+def _run(source):
+    names = {}
+    exec(textwrap.dedent(source), names)  # noqa: S102 our own text
+    return names
 
 
 def test_a_saved_picture_reads_back(tmp_path):

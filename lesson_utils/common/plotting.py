@@ -7,9 +7,11 @@ picture inside is WebP on a light paper, in the dark theme too.
 
 from __future__ import annotations
 
+import ast
 import base64
 import inspect
 import io
+import textwrap
 from collections.abc import Callable, Sequence
 from html import escape
 from pathlib import Path
@@ -276,6 +278,9 @@ def show_slider(
 def show_source(function: Callable | type) -> Markdown:
     """Display the source of a function or class, highlighted.
 
+    Of its docstring, and of its methods', only the first line stands in the code; the
+    whole one unfolds below.
+
     Args:
         function: anything with Python source, of the package or not.
 
@@ -284,7 +289,34 @@ def show_source(function: Callable | type) -> Markdown:
     """
     from IPython.display import Markdown
 
-    return Markdown(f"```python\n{inspect.getsource(function)}```")
+    code = f"```python\n{short_source(inspect.getsource(function))}\n```"
+    words = inspect.getdoc(function)
+    if not words or len(words.splitlines()) == 1:
+        return Markdown(code)
+    name = function.__name__
+    unfolds = f"<details><summary>All that <code>{name}</code> promises</summary>"
+    return Markdown(f"{code}\n\n{unfolds}\n\n```text\n{words}\n```\n\n</details>")
+
+
+def short_source(source: str) -> str:
+    """A source whose docstrings are cut down to their first lines.
+
+    Args:
+        source: of a function or class.
+
+    Returns:
+        The same without what was cut, from the left margin on.
+    """
+    source = textwrap.dedent(source).rstrip()
+    lines = source.splitlines()
+    documented = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+    for node in reversed([*ast.walk(ast.parse(source))]):
+        words = ast.get_docstring(node) if isinstance(node, documented) else None
+        if words:
+            text = node.body[0]
+            line = f'{" " * text.col_offset}"""{words.splitlines()[0]}"""'
+            lines[text.lineno - 1 : text.end_lineno] = [line]
+    return "\n".join(lines)
 
 
 def save_picture(image: Tensor, path: str | Path) -> Path:

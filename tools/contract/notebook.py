@@ -22,6 +22,7 @@ SECTIONS = (
     "Exercises",
     "Quiz",
     "Summary",
+    "Going deeper",
     "In Chinese",
     "Further reading",
 )
