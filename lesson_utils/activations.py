@@ -12,6 +12,14 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
+from lesson_utils.common.require import (
+    require_choice,
+    require_finite_number,
+    require_floating,
+    require_positive,
+    require_whole,
+)
+
 # The two constants with which mean 0 and variance 1 map to themselves.
 SELU_ALPHA = 1.6732632423543772
 SELU_SCALE = 1.0507009873554805
@@ -31,7 +39,7 @@ def sigmoid(x: Tensor) -> Tensor:
 
     Source: the definition.
     """
-    _check_floating(x)
+    require_floating("x", x)
     negative = x < 0
     # -|x|, but with a slope at 0, where the derivative of abs is 0.
     z = torch.where(negative, x, -x).exp()
@@ -52,7 +60,7 @@ def tanh(x: Tensor) -> Tensor:
 
     Source: the definition.
     """
-    _check_floating(x)
+    require_floating("x", x)
     positive = x > 0
     z = torch.where(positive, -2 * x, 2 * x).expm1()  # in (-1, 0]
     ratio = z / (z + 2)
@@ -75,9 +83,8 @@ def softplus(x: Tensor, *, beta: float = 1.0) -> Tensor:
     Source: Dugas et al., Incorporating Second-Order Functional Knowledge for Better
         Option Pricing, NIPS 2000.
     """
-    _check_floating(x)
-    if not 0 < beta < math.inf:
-        raise ValueError(f"beta must be positive and finite, got {beta}")
+    require_floating("x", x)
+    require_positive("beta", beta)
     x = beta * x
     positive = x > 0
     rest = torch.where(positive, -x, x).exp().log1p()
@@ -118,9 +125,8 @@ def leaky_relu(x: Tensor, *, negative_slope: float = 0.01) -> Tensor:
     Source: Maas et al., Rectifier Nonlinearities Improve Neural Network Acoustic
         Models, ICML workshop 2013.
     """
-    _check_floating(x)
-    if not math.isfinite(negative_slope):
-        raise ValueError(f"negative_slope must be finite, got {negative_slope}")
+    require_floating("x", x)
+    require_finite_number("negative_slope", negative_slope)
     if negative_slope == 0:
         return torch.where(x <= 0, 0, x)  # not 0 * x, which is NaN at minus infinity
     return torch.where(x <= 0, negative_slope * x, x)
@@ -141,7 +147,7 @@ def prelu(x: Tensor, weight: Tensor) -> Tensor:
 
     Source: He et al., Delving Deep into Rectifiers, ICCV 2015, equation 1.
     """
-    _check_floating(x)
+    require_floating("x", x)
     channels = x.shape[1] if x.dim() > 1 else 1
     if weight.shape not in {(1,), (channels,)}:
         raise ValueError(
@@ -168,9 +174,8 @@ def elu(x: Tensor, *, alpha: float = 1.0) -> Tensor:
     Source: Clevert et al., Fast and Accurate Deep Network Learning by Exponential
         Linear Units, ICLR 2016.
     """
-    _check_floating(x)
-    if not math.isfinite(alpha):
-        raise ValueError(f"alpha must be finite, got {alpha}")
+    require_floating("x", x)
+    require_finite_number("alpha", alpha)
     # What is not chosen must not overflow: 0 times infinity would be its gradient.
     below = torch.where(x > 0, 0, x).expm1()
     return torch.where(x > 0, x, alpha * below)
@@ -210,7 +215,7 @@ def gelu(x: Tensor, *, approximate: str = "none") -> Tensor:
 
     Source: Hendrycks and Gimpel, Gaussian Error Linear Units, 2016, section 2.
     """
-    _check_floating(x)
+    require_floating("x", x)
     if approximate == "none":
         # erfc(-x), not 1 + erf(x), which has no digits left far below zero.
         return x * torch.special.erfc(-x * math.sqrt(0.5)) / 2
@@ -352,13 +357,10 @@ class GatedLinear(nn.Module):
 
     def __init__(self, in_features: int, out_features: int, *, gate: str = "sigmoid"):
         super().__init__()
-        sizes = {"in_features": in_features, "out_features": out_features}
-        for name, size in sizes.items():
-            if not isinstance(size, int) or size < 1:
-                raise ValueError(f"{name} must be a whole number >= 1, got {size!r}")
+        require_whole("in_features", in_features)
+        require_whole("out_features", out_features)
         gates = {"sigmoid": glu, "relu": reglu, "gelu": geglu, "silu": swiglu}
-        if gate not in gates:
-            raise ValueError(f"gate must be one of {', '.join(gates)}, got {gate!r}")
+        require_choice("gate", gate, gates)
         self.linear = nn.Linear(in_features, 2 * out_features)
         self.gate = gates[gate]
 
@@ -438,7 +440,7 @@ def gradient_norms(
 
 
 def _halves(x: Tensor, dim: int) -> tuple[Tensor, Tensor]:
-    _check_floating(x)
+    require_floating("x", x)
     if not -x.dim() <= dim < x.dim():
         raise ValueError(f"dim must be one of x, of shape {tuple(x.shape)}, got {dim}")
     if x.shape[dim] % 2:
@@ -447,8 +449,3 @@ def _halves(x: Tensor, dim: int) -> tuple[Tensor, Tensor]:
             f"{x.shape[dim]} in shape {tuple(x.shape)}"
         )
     return x.chunk(2, dim)
-
-
-def _check_floating(x: Tensor) -> None:
-    if not x.is_floating_point():
-        raise ValueError(f"x must be floating point, got {x.dtype}")

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from lesson_utils.common.boxes import box_iou, cxcywh_to_xyxy, xyxy_to_cxcywh
+from lesson_utils.common.require import require_share, require_whole
 
 STD = (0.1, 0.1, 0.2, 0.2)  # what the offsets of x, y, width and height are divided by
 
@@ -186,8 +187,7 @@ def assign_anchors(
     Source: Liu et al., SSD: Single Shot MultiBox Detector, ECCV 2016, section 2.2;
         Zhang et al., Dive into Deep Learning, section 14.4.3.
     """
-    if not 0 <= iou_threshold <= 1:
-        raise ValueError(f"iou_threshold must lie in [0, 1], got {iou_threshold}")
+    require_share("iou_threshold", iou_threshold)
     if anchors.dim() != 2 or boxes.dim() != 2:
         raise ValueError(
             "anchors must be (A, 4) and boxes (M, 4), got shapes "
@@ -381,6 +381,5 @@ def _positive(name: str, values: Sequence[float] | Tensor) -> Tensor:
 
 
 def _check_map(height: int, width: int) -> None:
-    for name, value in (("height", height), ("width", width)):
-        if not isinstance(value, int) or value < 1:
-            raise ValueError(f"{name} must be a positive whole number, got {value!r}")
+    require_whole("height", height)
+    require_whole("width", width)

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lesson_utils.bilinear import signed_sqrt
+from lesson_utils.common.require import require_shape, require_share, require_whole
 
 
 def bilinear_attention_pool(features: Tensor, attentions: Tensor) -> Tensor:
@@ -60,7 +61,7 @@ def normalize_parts(parts: Tensor) -> Tensor:
     Source: Lin et al., Bilinear CNN Models for Fine-Grained Visual Recognition, ICCV
         2015, section 3.
     """
-    _check_parts(parts)
+    require_shape("parts", parts, "B M N")
     return F.normalize(signed_sqrt(parts).flatten(1), eps=1e-6).view_as(parts)
 
 
@@ -110,8 +111,7 @@ def move_centers(
         regularization.
     """
     _check_centers(parts, centers, labels)
-    if not 0 <= rate <= 1:
-        raise ValueError(f"rate must be in [0, 1], got {rate}")
+    require_share("rate", rate)
     number = labels.bincount(minlength=len(centers))  # (K,)
     total = torch.zeros_like(centers).index_add(0, labels, parts.detach())
     mean = total / number.clamp(min=1)[:, None, None]
@@ -268,14 +268,9 @@ class AttentionNet(nn.Module):
         num_classes: int,
     ) -> None:
         super().__init__()
-        numbers = {
-            "num_features": num_features,
-            "num_attentions": num_attentions,
-            "num_classes": num_classes,
-        }
-        for name, value in numbers.items():
-            if not isinstance(value, int) or value < 1:
-                raise ValueError(f"{name} must be a whole number >= 1, got {value!r}")
+        require_whole("num_features", num_features)
+        require_whole("num_attentions", num_attentions)
+        require_whole("num_classes", num_classes)
         self.features = features
         self.attention = nn.Sequential(
             nn.Conv2d(num_features, num_attentions, 1, bias=False),
@@ -305,18 +300,12 @@ def _above(maps: Tensor, threshold: float) -> Tensor:
         raise ValueError(
             f"maps must be (B, H, W) in [0, 1], got shape {tuple(maps.shape)}"
         )
-    if not 0 <= threshold < 1:
-        raise ValueError(f"threshold must be in [0, 1), got {threshold}")
+    require_share("threshold", threshold, "[0, 1)")
     return maps > threshold
 
 
-def _check_parts(parts: Tensor) -> None:
-    if parts.dim() != 3:
-        raise ValueError(f"parts must be (B, M, N), got {tuple(parts.shape)}")
-
-
 def _check_centers(parts: Tensor, centers: Tensor, labels: Tensor) -> None:
-    _check_parts(parts)
+    require_shape("parts", parts, "B M N")
     if centers.shape[1:] != parts.shape[1:] or labels.shape != parts.shape[:1]:
         raise ValueError(
             "centers must be (K, M, N) and labels (B,) for parts (B, M, N), got shapes "

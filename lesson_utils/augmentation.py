@@ -18,6 +18,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
+from lesson_utils.common.require import (
+    require_positive,
+    require_probabilities,
+    require_share,
+    require_unit_range,
+    require_whole,
+    size_pair,
+)
+
 
 def flip_boxes(boxes: Tensor, width: int) -> Tensor:
     """Boxes in the mirrored picture: x becomes W - x, and left and right change places.
@@ -66,8 +75,7 @@ def random_horizontal_flip(
     Source: Krizhevsky et al., ImageNet Classification with Deep CNNs, NeurIPS 2012.
     """
     _check_picture(image)
-    if not 0 <= p <= 1:
-        raise ValueError(f"p must lie in [0, 1], got {p}")
+    require_share("p", p)
     coins = _uniform(image, 0, 1, generator) < p  # () or (B,)
     flipped = torch.where(_per_picture(coins, image), image.flip(-1), image)
     if boxes is None:
@@ -106,8 +114,8 @@ def sample_crop(
     Source: Szegedy et al., Going Deeper with Convolutions, CVPR 2015; the fallback and
         the log-uniform shapes as `torchvision.transforms.v2.RandomResizedCrop`.
     """
-    _check_side("height", height)
-    _check_side("width", width)
+    require_whole("height", height)
+    require_whole("width", width)
     _check_range("scale", scale, 1)
     _check_range("ratio", ratio, math.inf)
     log_low, log_high = (math.log(bound) for bound in ratio)
@@ -146,8 +154,10 @@ def resized_crop(
     _check_picture(image)
     x1, y1, x2, y2 = _checked_crop(crop, *image.shape[-2:])
     cut = image[..., y1:y2, x1:x2].reshape(-1, *image.shape[-3:-2], y2 - y1, x2 - x1)
-    resized = F.interpolate(cut, _pair(size), mode="bilinear", antialias=True)
-    return resized.reshape(*image.shape[:-2], *_pair(size))
+    resized = F.interpolate(
+        cut, size_pair("size", size), mode="bilinear", antialias=True
+    )
+    return resized.reshape(*image.shape[:-2], *size_pair("size", size))
 
 
 def crop_boxes(
@@ -172,7 +182,7 @@ def crop_boxes(
     """
     _check_boxes(boxes, math.inf, math.inf)
     x1, y1, x2, y2 = _checked_crop(crop, math.inf, math.inf)
-    height, width = _pair(size)
+    height, width = size_pair("size", size)
     boxes = boxes if boxes.is_floating_point() else boxes.float()
     scale = boxes.new_tensor([width / (x2 - x1), height / (y2 - y1)] * 2)
     x = (boxes[:, 0::2] - x1).clamp(0, x2 - x1)  # (N, 2)
@@ -335,9 +345,7 @@ def color_jitter(
         ("hue", adjust_hue, hue, 0),
     )
     for name, _, strength, middle in parts:
-        highest = 1 if middle else 0.5
-        if not 0 <= strength <= highest:
-            raise ValueError(f"{name} must lie in [0, {highest}], got {strength}")
+        require_share(name, strength, "[0, 1]" if middle else "[0, 0.5]")
     for index in torch.randperm(len(parts), generator=generator).tolist():
         _, adjust, strength, middle = parts[index]
         if strength:
@@ -494,8 +502,7 @@ def _sample_patch(
 
 
 def _sample_beta(alpha: float, generator: torch.Generator | None) -> float:
-    if not 0 < alpha < math.inf:
-        raise ValueError(f"alpha must be a finite number > 0, got {alpha}")
+    require_positive("alpha", alpha)
     # torch's Beta takes no generator; numpy's takes a seed, and torch supplies it.
     seed = torch.randint(2**62, (), generator=generator).item()
     return np.random.default_rng(seed).beta(alpha, alpha)
@@ -579,9 +586,7 @@ def _check_colours(images: Tensor) -> None:
     _check_picture(images)
     if images.shape[-3] != 3:
         raise ValueError(f"images must have 3 channels, got {tuple(images.shape)}")
-    low, high = torch.aminmax(images)
-    if not (low >= 0 and high <= 1):  # false for NaN, too
-        raise ValueError(f"images must lie in [0, 1], got [{low:g}, {high:g}]")
+    require_unit_range("images", images)
 
 
 def _check_boxes_of(image: Tensor, boxes: Tensor) -> None:
@@ -619,19 +624,6 @@ def _checked_crop(crop: Sequence[int], height: float, width: float) -> tuple[int
     return numbers
 
 
-def _pair(size: int | tuple[int, int]) -> tuple[int, int]:
-    """Height and width of a size."""
-    pair = (size, size) if isinstance(size, int) else tuple(size)
-    if len(pair) != 2 or not all(isinstance(n, int) and n >= 1 for n in pair):
-        raise ValueError(f"size must be a whole number >= 1 or two, got {size!r}")
-    return pair
-
-
-def _check_side(name: str, value: int) -> None:
-    if not isinstance(value, int) or value < 1:
-        raise ValueError(f"{name} must be a whole number >= 1, got {value!r}")
-
-
 def _check_range(name: str, bounds: tuple[float, float], highest: float) -> None:
     low, high = bounds
     if not (0 < low <= high <= highest and high < math.inf):
@@ -651,12 +643,4 @@ def _check_batch(images: Tensor, targets: Tensor) -> None:
             f"targets must be (B, K) with B = {len(images)} (for labels: "
             f"F.one_hot(labels, K).float()), got {tuple(targets.shape)}"
         )
-    sums = targets.sum(dim=1)
-    if not targets.is_floating_point() or not (
-        (targets >= 0).all() and torch.allclose(sums, torch.ones_like(sums), atol=1e-3)
-    ):
-        raise ValueError(
-            "targets must be probabilities: floating point, not negative, each row "
-            f"adding up to 1, got {targets.dtype} with row sums from {sums.min():g} to "
-            f"{sums.max():g}"
-        )
+    require_probabilities("targets", targets)

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lesson_utils.common.require import require_positive
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
@@ -377,8 +379,7 @@ def numerical_gradient(
 
     Source: the definition of the derivative, the same on both sides.
     """
-    if not step > 0:
-        raise ValueError(f"step must be positive, got {step}")
+    require_positive("step", step)
     gradient = np.zeros(np.shape(point))
     for index in np.ndindex(gradient.shape):
         above, below = np.array(point, float), np.array(point, float)

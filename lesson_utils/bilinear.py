@@ -10,6 +10,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lesson_utils.common.require import (
+    require_choice,
+    require_floating,
+    require_shape,
+    require_whole,
+)
+
 METHODS = ("tensor sketch", "random maclaurin")
 
 
@@ -59,8 +66,7 @@ def signed_sqrt(values: Tensor) -> Tensor:
     Source: Perronnin et al., Improving the Fisher Kernel for Large-Scale Image
         Classification, ECCV 2010, for the root; 0 at 0 is our choice.
     """
-    if not values.is_floating_point():
-        raise ValueError(f"values must be floating point, got {values.dtype}")
+    require_floating("values", values)
     zero = values == 0
     # The root never sees a 0: an infinite slope times the 0 of a select is NaN.
     root = values.abs().masked_fill(zero, 1).sqrt()
@@ -205,11 +211,10 @@ class CompactBilinear(nn.Module):
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
-        _check_positive(channels1=channels1, channels2=channels2, size=size)
-        if method not in METHODS:
-            raise ValueError(
-                f"method must be one of {', '.join(METHODS)}, got {method!r}"
-            )
+        require_whole("channels1", channels1)
+        require_whole("channels2", channels2)
+        require_whole("size", size)
+        require_choice("method", method, METHODS)
         self.size, self.method = size, method
         for number, channels in ((1, channels1), (2, channels2)):
             shape = (channels,) if method == METHODS[0] else (size, channels)
@@ -246,11 +251,7 @@ def _positions_last(features: Tensor) -> Tensor:
 
 def _check_features(features1: Tensor, features2: Tensor) -> None:
     for name, features in (("features1", features1), ("features2", features2)):
-        if features.dim() != 4 or not features.is_floating_point():
-            raise ValueError(
-                f"{name} must be (B, C, H, W), floating point, got "
-                f"{tuple(features.shape)}, {features.dtype}"
-            )
+        require_shape(name, features, "B C H W", floating=True)
         if not features.shape[2:].numel():
             raise ValueError(
                 f"{name} must have a position to average over, got "
@@ -267,9 +268,3 @@ def _check_features(features1: Tensor, features2: Tensor) -> None:
             "features1 and features2 must have one dtype, got "
             f"{features1.dtype} and {features2.dtype}"
         )
-
-
-def _check_positive(**values: int) -> None:
-    for name, value in values.items():
-        if not isinstance(value, int) or value < 1:
-            raise ValueError(f"{name} must be a whole number >= 1, got {value!r}")

@@ -9,7 +9,7 @@ are (B, latent_dim), standard normal.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,14 +18,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lesson_utils.common.compute import make_fabric
-from lesson_utils.common.training import (
-    ORDER,
-    drawer,
-    load_checkpoint,
-    require_finite,
-    save_checkpoint,
-)
+from lesson_utils.common.require import require_positive, require_share, require_whole
+from lesson_utils.common.schedules import hold_then_fall
+from lesson_utils.common.training import Run, drawer
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -117,8 +112,7 @@ def conv_transpose_output_size(
         ("output_padding", output_padding, 0),
         ("dilation", dilation, 1),
     ):
-        if value < least:
-            raise ValueError(f"{name} must be at least {least}, got {value}")
+        require_whole(name, value, least)
     if output_padding >= max(stride, dilation):
         raise ValueError(
             f"output_padding must be below stride {stride} or dilation {dilation}, "
@@ -185,7 +179,8 @@ class Generator(nn.Module):
         resize: bool = False,
     ) -> None:
         super().__init__()
-        _check_positive(latent_dim=latent_dim, base_channels=base_channels)
+        require_whole("latent_dim", latent_dim)
+        require_whole("base_channels", base_channels)
         self.latent_dim = latent_dim
         double = _resized if resize else _transposed
         widths = _widths(base_channels, image_size)[::-1]  # 8c, 4c, 2c, c at S = 64
@@ -245,7 +240,7 @@ class Discriminator(nn.Module):
         negative_slope: float = 0.2,
     ) -> None:
         super().__init__()
-        _check_positive(base_channels=base_channels)
+        require_whole("base_channels", base_channels)
         self.image_size = image_size
         widths = _widths(base_channels, image_size)  # c, 2c, 4c, 8c at S = 64
         layers = [nn.Conv2d(3, widths[0], 4, stride=2, padding=1)]
@@ -279,22 +274,6 @@ class Discriminator(nn.Module):
         return self.layers(images).flatten()
 
 
-def learning_rate_at(step: int, *, steps: int, peak: float) -> float:
-    """The learning rate of a step: constant for the first half, then falling to 0.
-
-    Args:
-        step: from 0 to `steps` - 1; a number, as are the others (scalars).
-        steps: of the whole training.
-        peak: the learning rate of the first half.
-
-    Returns:
-        A scalar: `peak`, or in the second half what is left of it.
-
-    Source: a choice of this book's; Radford et al., 2016, keep it constant.
-    """
-    return peak * min(1.0, 2 * (1 - step / steps))
-
-
 def train(
     generator: Generator,
     discriminator: Discriminator,
@@ -322,7 +301,7 @@ def train(
         discriminator: (B, 3, S, S) to (B,).
         images: (N, 3, S, S), uint8, or floating point in [0, 1].
         epochs: passes over the images; what does not fill a batch is left for the next.
-        learning_rate: of both; see `learning_rate_at`.
+        learning_rate: of both; see `common.schedules.hold_then_fall`.
         batch_size: pictures a step, in all processes together.
         beta1: Adam's, the share of the last direction that is kept.
         seed: of the order of the pictures and of the noise.
@@ -347,47 +326,48 @@ def train(
     Source: Radford et al., 2016, section 4; Goodfellow et al., Generative Adversarial
         Nets, 2014, algorithm 1.
     """
-    if fabric is None:
-        fabric = make_fabric()
-        fabric.launch()
-    _check_positive(epochs=epochs, learning_rate=learning_rate, batch_size=batch_size)
-    _check_images(images, batch_size, fabric.world_size)
-    steps = epochs * (len(images) // batch_size)
-    save_every = save_every or len(images) // batch_size
-    _check_positive(save_every=save_every)
-    players = [_set_up(n, fabric, beta1) for n in (generator, discriminator)]
-    settings = {
-        "images": len(images),
-        "epochs": epochs,
-        "learning_rate": learning_rate,
-        "batch_size": batch_size,
-        "beta1": beta1,
-        "seed": seed,
-    }
-    rows = _resume(checkpoint, players, settings, fabric)
-    batches = _batches(len(images), batch_size, epochs, seed, start=len(rows))
-    share = batch_size // fabric.world_size
-    own = slice(fabric.global_rank * share, (fabric.global_rank + 1) * share)
-    unsaved = []
-    for step, index in _with_bar(batches, len(rows), steps, progress, fabric):
-        for _, optimiser in players:
-            for group in optimiser.param_groups:
-                group["lr"] = learning_rate_at(step, steps=steps, peak=learning_rate)
-        noise = torch.randn(
-            batch_size,
-            generator.latent_dim,
-            generator=drawer(seed, _NOISE, step),
+    require_whole("epochs", epochs)
+    require_whole("batch_size", batch_size)
+    require_positive("learning_rate", learning_rate)
+    require_share("beta1", beta1, "[0, 1)")
+    _check_images(images, batch_size)
+    players = (generator, discriminator)
+    optimizers = [
+        torch.optim.Adam(
+            player.parameters(), learning_rate, betas=(beta1, 0.999), fused=True
         )
-        real, noise = fabric.to_device((images[index[own]], noise[own]))
-        unsaved.append(train_step(*players, unit_to_tanh_range(real), noise, fabric))
+        for player in players
+    ]
+    each = len(images) // batch_size  # steps an epoch
+    run = Run(
+        players,
+        optimizers,
+        number=len(images),
+        steps=epochs * each,
+        batch_size=batch_size,
+        seed=seed,
+        schedule=hold_then_fall,
+        settings={"epochs": epochs, "learning_rate": learning_rate, "beta1": beta1},
+        fabric=fabric,
+        checkpoint=checkpoint,
+        save_every=each if save_every is None else save_every,
+        progress=progress,
+    )
+    own = slice(run.fabric.global_rank, None, run.fabric.world_size)
+    for step in run:
+        (real,) = run.batch(images)
+        dice = drawer(seed, _NOISE, step)
+        noise = torch.randn(batch_size, generator.latent_dim, generator=dice)[own]
+        row = train_step(
+            *zip(run.networks, run.optimizers, strict=True),
+            unit_to_tanh_range(real),
+            run.fabric.to_device(noise),
+            run.fabric,
+        )
+        run.note(**dict(zip(MEASURES, row, strict=True)))
         if on_step is not None:
             on_step(step + 1)
-        if (step + 1) % save_every == 0 or step + 1 == steps:
-            rows += _read(unsaved, step, fabric)
-            unsaved = []
-            _save(checkpoint, players, settings, rows, fabric)
-    _average_statistics(players, fabric)
-    return {name: [row[k] for row in rows] for k, name in enumerate(MEASURES)}
+    return run.history
 
 
 def train_step(
@@ -585,103 +565,6 @@ def _widths(base_channels: int, image_size: int) -> list[int]:
     return [base_channels << k for k in range(image_size.bit_length() - 3)]
 
 
-def _set_up(
-    network: nn.Module, fabric: Fabric, beta1: float
-) -> tuple[nn.Module, torch.optim.Optimizer]:
-    # On a GPU and on a CPU alike, convolutions are faster with channels innermost.
-    network.train().to(fabric.device, memory_format=torch.channels_last)
-    optimiser = torch.optim.Adam(network.parameters(), betas=(beta1, 0.999), fused=True)
-    return fabric.setup(network, optimiser)
-
-
-def _batches(
-    number: int, batch_size: int, epochs: int, seed: int, start: int
-) -> Iterator[Tensor]:
-    """The pictures' indices (batch_size,) of each step from `start` on."""
-    each = number // batch_size
-    for epoch in range(start // each, epochs):
-        order = torch.randperm(number, generator=drawer(seed, ORDER, epoch))
-        first = max(start - epoch * each, 0)
-        yield from order[: each * batch_size].view(each, batch_size)[first:]
-
-
-def _with_bar(
-    batches: Iterator[Tensor], start: int, steps: int, progress: bool, fabric: Fabric
-) -> Iterator[tuple[int, Tensor]]:
-    from tqdm import tqdm  # not on every GPU server
-
-    silent = not progress or fabric.global_rank > 0
-    bar = tqdm(batches, total=steps, initial=start, disable=silent, unit="step")
-    return enumerate(bar, start=start)
-
-
-def _read(unsaved: list[Tensor], step: int, fabric: Fabric) -> list[list[float]]:
-    """The measures of the last steps, as numbers. This waits for the device."""
-    rows = torch.stack(unsaved)
-    if fabric.world_size > 1:
-        rows = fabric.all_reduce(rows, reduce_op="mean")
-    rows = rows.tolist()
-    for number, row in enumerate(rows, start=step + 1 - len(rows)):
-        require_finite(number, discriminator_loss=row[0], generator_loss=row[1])
-    return rows
-
-
-def _save(
-    path: str | Path | None,
-    players: list[tuple],
-    settings: dict,
-    rows: list[list[float]],
-    fabric: Fabric,
-) -> None:
-    if path is None:
-        return
-    if fabric.global_rank == 0:
-        state = {
-            "settings": settings,
-            "rows": torch.tensor(rows, dtype=torch.float64),
-            "networks": [network.module.state_dict() for network, _ in players],
-            "optimisers": [optimiser.state_dict() for _, optimiser in players],
-        }
-        save_checkpoint(path, state)
-    fabric.barrier()
-
-
-def _resume(
-    path: str | Path | None, players: list[tuple], settings: dict, fabric: Fabric
-) -> list[list[float]]:
-    """Put the players where a checkpoint left them; the measures up to there."""
-    if path is None or not Path(path).exists():
-        return []
-    state = load_checkpoint(path, map_location=fabric.device)
-    for name, value in settings.items():
-        if state["settings"][name] != value:
-            raise ValueError(
-                f"checkpoint must be of this run: {name} is "
-                f"{state['settings'][name]} in {path} and {value} here"
-            )
-    for (network, optimiser), weights, moments in zip(
-        players, state["networks"], state["optimisers"], strict=True
-    ):
-        try:
-            network.module.load_state_dict(weights)
-        except RuntimeError as error:
-            raise ValueError(
-                f"checkpoint must be of this run: {path} does not fit the network: "
-                f"{error}"
-            ) from error
-        optimiser.optimizer.load_state_dict(moments)
-    return state["rows"].tolist()
-
-
-def _average_statistics(players: list[tuple], fabric: Fabric) -> None:
-    """In several processes batch norm's running statistics differ: take their mean."""
-    if fabric.world_size > 1:
-        for network, _ in players:
-            for buffer in network.module.buffers():
-                if buffer.is_floating_point():
-                    buffer.copy_(fabric.all_reduce(buffer.clone(), reduce_op="mean"))
-
-
 def _kernel(features1: Tensor, features2: Tensor) -> Tensor:
     return (features1 @ features2.T / features1.shape[1] + 1) ** 3
 
@@ -702,20 +585,9 @@ def _check_range(name: str, values: Tensor, low: int, high: int) -> None:
         )
 
 
-def _check_positive(**values: float) -> None:
-    for name, value in values.items():
-        if not value > 0:
-            raise ValueError(f"{name} must be above 0, got {value}")
-
-
-def _check_images(images: Tensor, batch_size: int, processes: int) -> None:
+def _check_images(images: Tensor, batch_size: int) -> None:
     if images.dim() != 4 or len(images) < batch_size:
         raise ValueError(
             f"images must be (N, 3, S, S) with N at least the batch size {batch_size}, "
             f"got {tuple(images.shape)}"
-        )
-    if batch_size % processes:
-        raise ValueError(
-            f"batch_size must be a multiple of the {processes} processes, got "
-            f"{batch_size}"
         )

@@ -19,18 +19,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from lesson_utils.common.compute import make_fabric
-from lesson_utils.common.training import (
-    CHANGE,
-    batch_of_step,
-    drawer,
-    mean_over_processes,
-    require_finite,
+from lesson_utils.common.require import (
+    require_not_negative,
     require_positive,
-    resume_run,
-    save_run,
-    with_bar,
+    require_whole,
 )
+from lesson_utils.common.schedules import fall
+from lesson_utils.common.training import Run
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -105,10 +100,7 @@ def replace_head(
         Semantic Segmentation, CVPR 2014, section 2.3 (a new, random classification
         layer).
     """
-    if type(num_classes) is not int or num_classes < 1:
-        raise ValueError(
-            f"num_classes must be a whole number >= 1, got {num_classes!r}"
-        )
+    require_whole("num_classes", num_classes)
     old = model.get_submodule(find_head(model, example=example))
     new = nn.Linear(
         old.in_features,
@@ -186,7 +178,8 @@ def parameter_groups(
 
     Source: Zhang et al., Dive into Deep Learning, 2023, section 14.2 (ten times).
     """
-    require_positive(learning_rate=learning_rate, head_multiplier=head_multiplier)
+    require_positive("learning_rate", learning_rate)
+    require_positive("head_multiplier", head_multiplier)
     head = list(model.get_submodule(find_head(model)).parameters())
     in_head = {id(parameter) for parameter in head}
     backbone = [p for p in model.parameters() if id(p) not in in_head]
@@ -291,50 +284,41 @@ def train(
     Source: Loshchilov and Hutter, Decoupled Weight Decay Regularization, ICLR 2019,
         for AdamW.
     """
-    if fabric is None:
-        fabric = make_fabric()
-        fabric.launch()
-    require_positive(steps=steps, batch_size=batch_size)
+    require_not_negative("weight_decay", weight_decay)
     _check_pairs(images, labels, model)
-    settings = {
-        "images": len(images),
-        "steps": steps,
-        "learning_rate": learning_rate,
-        "head_multiplier": head_multiplier,
-        "batch_size": batch_size,
-        "weight_decay": weight_decay,
-        "seed": seed,
-    }
     groups = parameter_groups(
         model, learning_rate=learning_rate, head_multiplier=head_multiplier
     )
-    optimiser = torch.optim.AdamW(groups, weight_decay=weight_decay)
-    peaks = [group["lr"] for group in groups]
-    model.train().to(fabric.device, memory_format=torch.channels_last)
-    network, optimiser = fabric.setup(model, optimiser)
-    rows = resume_run(checkpoint, model, optimiser, settings, fabric)
-    for step in with_bar(len(rows), steps, progress, fabric):
-        for group, peak in zip(optimiser.param_groups, peaks, strict=True):
-            group["lr"] = peak * (1 - step / steps)
-        index = batch_of_step(len(images), batch_size, seed, step)
-        index = index[fabric.global_rank :: fabric.world_size]
-        batch = images[index]
+    run = Run(
+        model,
+        torch.optim.AdamW(groups, weight_decay=weight_decay),
+        number=len(images),
+        steps=steps,
+        batch_size=batch_size,
+        seed=seed,
+        schedule=fall,
+        settings={
+            "learning_rate": learning_rate,
+            "head_multiplier": head_multiplier,
+            "weight_decay": weight_decay,
+        },
+        fabric=fabric,
+        checkpoint=checkpoint,
+        save_every=save_every,
+        progress=progress,
+    )
+
+    def change(batch: Tensor, answers: Tensor, *, generator: torch.Generator) -> tuple:
         if augment is not None:
-            generator = drawer(seed, CHANGE, step, fabric.global_rank)
             batch = augment(batch, generator=generator)
-        batch, answers = fabric.to_device((batch, labels[index]))
-        logits = network(standardise(batch, model)).float()
-        loss = F.cross_entropy(logits, answers)
-        require_finite(step + 1, loss=loss.detach())
-        optimiser.zero_grad()
-        fabric.backward(loss)
-        optimiser.step()
-        share = (logits.argmax(1) == answers).float().mean()
-        rows.append(mean_over_processes(torch.stack([loss.detach(), share]), fabric))
-        if step + 1 == steps or (save_every and (step + 1) % save_every == 0):
-            save_run(checkpoint, model, optimiser, settings, rows, fabric)
-    model.eval()
-    return {"loss": [row[0] for row in rows], "accuracy": [row[1] for row in rows]}
+        return batch, answers
+
+    for _ in run:
+        batch, answers = run.batch(images, labels, change=change)
+        logits = run.network(standardise(batch, model)).float()
+        run.learn(loss=F.cross_entropy(logits, answers))
+        run.note(accuracy=(logits.argmax(1) == answers).float().mean())
+    return run.history
 
 
 def extract_features(
@@ -436,7 +420,8 @@ def take_per_class(
 
     Source: the definition.
     """
-    require_positive(number=number, classes=len(classes))
+    require_whole("number", number)
+    require_whole("number of classes", len(classes))
     found: dict[int, list[Tensor]] = {int(name): [] for name in classes}
     for index in range(len(data)):
         if all(len(pictures) == number for pictures in found.values()):

@@ -14,6 +14,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from lesson_utils.common.require import (
+    require_floating,
+    require_positive,
+    require_shape,
+    require_share,
+    require_whole,
+)
 from lesson_utils.common.training import require_finite
 
 
@@ -90,8 +97,7 @@ def optimal_discriminator(log_p: Tensor, log_q: Tensor) -> Tensor:
         proposition 1.
     """
     for name, value in (("log_p", log_p), ("log_q", log_q)):
-        if not value.is_floating_point():
-            raise ValueError(f"{name} must be floating point, got {value.dtype}")
+        require_floating(name, value)
     if log_p.shape != log_q.shape:
         raise ValueError(
             "log_p and log_q must have one shape, got "
@@ -121,9 +127,10 @@ class ParallelLinear(nn.Module):
 
     def __init__(self, in_features: int, out_features: int, *, runs: int | None = None):
         super().__init__()
-        _check_positive(in_features=in_features, out_features=out_features)
+        require_whole("in_features", in_features)
+        require_whole("out_features", out_features)
         if runs is not None:
-            _check_positive(runs=runs)
+            require_whole("runs", runs)
         side, bound = () if runs is None else (runs,), 1 / math.sqrt(in_features)
         weight = torch.empty(*side, in_features, out_features)
         bias = torch.empty(*side, *[1] * len(side), out_features)  # (R, 1, out)
@@ -234,11 +241,8 @@ def minibatch_std(x: Tensor, *, group_size: int = 8) -> Tensor:
     Source: Karras et al., Progressive Growing of GANs for Improved Quality, Stability,
         and Variation, ICLR 2018, section 3.
     """
-    if x.dim() < 2 or not isinstance(group_size, int) or group_size < 2:
-        raise ValueError(
-            "x must be (..., B, D) and group_size a whole number >= 2, got "
-            f"{tuple(x.shape)} and {group_size!r}"
-        )
+    require_shape("x", x, "... B D")
+    require_whole("group_size", group_size, 2)
     if x.shape[-2] % group_size:
         raise ValueError(
             f"B must be a multiple of group_size, got {x.shape[-2]} and {group_size}"
@@ -273,11 +277,12 @@ def mode_shares(samples: Tensor, centres: Tensor, *, radius: float) -> Tensor:
             "samples must be (..., N, D) and centres (K, D), got "
             f"{tuple(samples.shape)} and {tuple(centres.shape)}"
         )
-    if not samples.shape[-2] or not len(centres) or not radius > 0:
+    if not samples.shape[-2] or not len(centres):
         raise ValueError(
-            "samples and centres must not be empty, and radius > 0, got "
-            f"{samples.shape[-2]}, {len(centres)} and {radius}"
+            "samples and centres must not be empty, got "
+            f"{samples.shape[-2]} and {len(centres)}"
         )
+    require_positive("radius", radius)
     distance, nearest = torch.cdist(samples, centres).min(dim=-1)  # (..., N)
     hits = F.one_hot(nearest, len(centres)) * (distance <= radius)[..., None]
     return hits.to(samples.dtype).mean(dim=-2)
@@ -302,8 +307,7 @@ def count_modes(
 
     Source: the definition.
     """
-    if not 0 < at_least <= 1:
-        raise ValueError(f"at_least must be in (0, 1], got {at_least}")
+    require_share("at_least", at_least, "(0, 1]")
     shares = mode_shares(samples, centres, radius=radius)
     return (shares >= at_least).sum(dim=-1)
 
@@ -360,14 +364,14 @@ def train(
     Source: Goodfellow et al., Generative Adversarial Nets, NeurIPS 2014, algorithm 1,
         with k = 1, and Adam with beta1 = 0.5 as in Radford et al., ICLR 2016.
     """
-    _check_positive(latent_dim=latent_dim, steps=steps, batch_size=batch_size)
-    _check_positive(keep_samples=keep_samples)
+    require_whole("latent_dim", latent_dim)
+    require_whole("steps", steps)
+    require_whole("batch_size", batch_size)
+    require_whole("keep_samples", keep_samples)
     if keep_every is not None:
-        _check_positive(keep_every=keep_every)
-    rates = {"generator": generator_rate, "discriminator": discriminator_rate}
-    for name, rate in rates.items():
-        if not 0 < rate < math.inf:
-            raise ValueError(f"{name}_rate must be positive and finite, got {rate}")
+        require_whole("keep_every", keep_every)
+    require_positive("generator_rate", generator_rate)
+    require_positive("discriminator_rate", discriminator_rate)
     parameter = next(generator.parameters())
     rng = torch.Generator(parameter.device).manual_seed(seed)
     side = () if runs is None else (runs,)
@@ -444,15 +448,8 @@ def _sample(generator: nn.Module, latents: Tensor) -> Tensor:
     return generator(latents).cpu()
 
 
-def _check_positive(**numbers: int) -> None:
-    for name, number in numbers.items():
-        if not isinstance(number, int) or number < 1:
-            raise ValueError(f"{name} must be a whole number >= 1, got {number!r}")
-
-
 def _check_logits(name: str, logits: Tensor) -> None:
-    if not logits.is_floating_point():
-        raise ValueError(f"{name} must be floating point, got {logits.dtype}")
+    require_floating(name, logits)
     if not logits.numel():
         raise ValueError(
             f"{name} must hold at least one value, got {tuple(logits.shape)}"

@@ -13,6 +13,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from lesson_utils.common.require import (
+    require_floating,
+    require_not_negative,
+    require_unit_range,
+    require_whole,
+)
+
 
 def apply_mask(image: Tensor, mask: Tensor) -> Tensor:
     """The picture where the mask is 1, and 0 elsewhere.
@@ -88,8 +95,7 @@ def disk_mask(
     """
     x, y = _pixel_centres(height, width)
     cx, cy = _finite("centre", centre, (2,)).tolist()
-    if not 0 <= radius < float("inf"):
-        raise ValueError(f"radius must be finite and not negative, got {radius}")
+    require_not_negative("radius", radius)
     return (x - cx) ** 2 + (y - cy) ** 2 <= radius**2
 
 
@@ -153,8 +159,7 @@ def masked_mean(
 
     Source: the definition.
     """
-    if not values.is_floating_point():
-        raise ValueError(f"values must be floating point, got {values.dtype}")
+    require_floating("values", values)
     mask = _as_boolean(mask, "mask")
     _check_shape(values, mask, "values")
     kept = torch.where(mask, values, 0)
@@ -193,8 +198,7 @@ def composite(foreground: Tensor, background: Tensor, alpha: Tensor) -> Tensor:
         )
     _check_shape(foreground, alpha, "foreground", name="alpha")
     alpha = alpha.to(foreground.dtype)
-    if not ((alpha >= 0) & (alpha <= 1)).all():  # false for NaN, too
-        raise ValueError(f"alpha must lie in [0, 1], got {_range(alpha)}")
+    require_unit_range("alpha", alpha)
     return alpha * foreground + (1 - alpha) * background
 
 
@@ -256,8 +260,7 @@ def dilate(mask: Tensor, radius: int) -> Tensor:
     mask = _as_boolean(mask, "mask")
     if mask.dim() < 2:
         raise ValueError(f"mask must be (..., H, W), got shape {tuple(mask.shape)}")
-    if not isinstance(radius, int) or radius < 0:
-        raise ValueError(f"radius must be a whole number >= 0, got {radius!r}")
+    require_whole("radius", radius, 0)
     planes = mask.reshape(-1, 1, *mask.shape[-2:]).float()
     if not planes.numel():
         return mask
@@ -368,8 +371,7 @@ def masked_softmax(logits: Tensor, mask: Tensor, dim: int = -1) -> Tensor:
     Source: Vaswani et al., Attention Is All You Need, 2017, section 3.2.3 (masking by
         -inf before the softmax); zeros for an empty row are our choice.
     """
-    if not logits.is_floating_point():
-        raise ValueError(f"logits must be floating point, got {logits.dtype}")
+    require_floating("logits", logits)
     mask = _as_boolean(mask, "mask")
     _check_shape(logits, mask, "logits")
     logits = logits.masked_fill(~mask, float("-inf"))
@@ -456,9 +458,8 @@ def _check_template(image: Tensor, template: Tensor) -> None:
 
 def _pixel_centres(height: int, width: int) -> tuple[Tensor, Tensor]:
     """The pixel centres' x (1, W) and y (H, 1), in float64."""
-    for name, value in (("height", height), ("width", width)):
-        if not isinstance(value, int) or value < 1:
-            raise ValueError(f"{name} must be a whole number >= 1, got {value!r}")
+    require_whole("height", height)
+    require_whole("width", width)
     x = torch.arange(width, dtype=torch.float64)[None]
     y = torch.arange(height, dtype=torch.float64)[:, None]
     return x, y

@@ -13,7 +13,14 @@ import torch
 from torch import Tensor
 
 from lesson_utils.anchors import decode_offsets
-from lesson_utils.common.boxes import box_iou, require_boxes
+from lesson_utils.common.boxes import box_iou
+from lesson_utils.common.require import (
+    require_boxes,
+    require_positive,
+    require_share,
+    require_unit_range,
+    require_whole,
+)
 
 # How many boxes are settled at once: enough to keep the processor busy, few enough for
 # a table of them against 20,000 others to stay small.
@@ -180,13 +187,8 @@ def soft_nms(
         ICCV 2017, equation 4.
     """
     _check(boxes, scores, score_threshold, name="score_threshold")
-    if not sigma > 0:
-        raise ValueError(f"sigma must be > 0, got {sigma}")
-    if not ((scores >= 0) & (scores <= 1)).all():
-        raise ValueError(
-            f"scores must be probabilities in [0, 1], got {scores.min().item()} to "
-            f"{scores.max().item()}"
-        )
+    require_positive("sigma", sigma)
+    require_unit_range("scores", scores)
     scores, left = scores.clone(), scores.new_ones(len(scores), dtype=torch.bool)
     picked, new_scores = [], []
     while left.any():
@@ -236,15 +238,9 @@ def multibox_detection(
     Source: Liu et al., SSD: Single Shot MultiBox Detector, ECCV 2016, section 2.2.
     """
     _check_outputs(logits, offsets, anchors)
-    for name, value in (
-        ("iou_threshold", iou_threshold),
-        ("score_threshold", score_threshold),
-    ):
-        _check_share(name, value)
-    if not isinstance(max_detections, int) or max_detections < 1:
-        raise ValueError(
-            f"max_detections must be a whole number >= 1, got {max_detections!r}"
-        )
+    require_share("iou_threshold", iou_threshold)
+    require_share("score_threshold", score_threshold)
+    require_whole("max_detections", max_detections)
     boxes = decode_offsets(anchors, offsets.unflatten(1, (-1, 4))).clamp(0, 1)
     probabilities = logits.softmax(dim=-1)[..., 1:]  # (B, A, K)
     result = []
@@ -341,12 +337,7 @@ def _check(
     if scores.isnan().any():
         place = scores.isnan().nonzero()[0].item()
         raise ValueError(f"scores must be numbers, got NaN for box {place}")
-    _check_share(name, threshold)
-
-
-def _check_share(name: str, value: float) -> None:
-    if not 0 <= value <= 1:
-        raise ValueError(f"{name} must lie in [0, 1], got {value}")
+    require_share(name, threshold)
 
 
 def _check_outputs(logits: Tensor, offsets: Tensor, anchors: Tensor) -> None:

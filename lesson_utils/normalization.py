@@ -10,6 +10,13 @@ parameters and buffers are torch's.
 import torch
 from torch import Tensor, nn
 
+from lesson_utils.common.require import (
+    require_positive,
+    require_shape,
+    require_share,
+    require_whole,
+)
+
 
 def batch_norm(
     x: Tensor,
@@ -104,8 +111,7 @@ def batch_norm_train(
     """
     _check_input(x, eps)
     _check_vectors(x, weight, bias, running_mean=running_mean, running_var=running_var)
-    if not 0 <= momentum <= 1:
-        raise ValueError(f"momentum must be in [0, 1], got {momentum}")
+    require_share("momentum", momentum)
     normalised, mean, var = _normalise(x, (0, 2, 3), eps, "channel")
     count = x.numel() // x.shape[1]
     unbiased = var * count / (count - 1)
@@ -203,7 +209,8 @@ def group_norm(
     """
     _check_input(x, eps)
     _check_vectors(x, weight, bias)
-    if not isinstance(num_groups, int) or num_groups < 1 or x.shape[1] % num_groups:
+    require_whole("num_groups", num_groups)
+    if x.shape[1] % num_groups:
         raise ValueError(
             f"num_groups must be a divisor of the {x.shape[1]} channels of x, "
             f"got {num_groups!r}"
@@ -243,7 +250,7 @@ def fold_batch_norm(
 
     Source: the algebra of Ioffe and Szegedy, ICML 2015, algorithm 2, line 11.
     """
-    _check_input(kernel, eps, name="kernel", shape="(C, D, h, w)")
+    _check_input(kernel, eps, name="kernel", shape="C D h w")
     vectors = {
         "bias": bias,
         "bn_weight": bn_weight,
@@ -394,15 +401,10 @@ def _scale_and_shift(
 
 
 def _check_input(
-    x: Tensor, eps: float, name: str = "x", shape: str = "(B, C, H, W)"
+    x: Tensor, eps: float, name: str = "x", shape: str = "B C H W"
 ) -> None:
-    if x.dim() != 4 or not x.is_floating_point():
-        raise ValueError(
-            f"{name} must be {shape} and floating point, got {tuple(x.shape)} "
-            f"of {x.dtype}"
-        )
-    if not eps > 0:
-        raise ValueError(f"eps must be positive, got {eps}")
+    require_shape(name, x, shape, floating=True)
+    require_positive("eps", eps)
 
 
 def _check_vectors(

@@ -21,18 +21,14 @@ from torch.utils.data import Dataset
 
 from lesson_utils.anchors import anchor_targets, multiscale_anchors
 from lesson_utils.common.boxes import box_iou
-from lesson_utils.common.compute import make_fabric
-from lesson_utils.common.training import (
-    CHANGE,
-    batch_of_step,
-    drawer,
-    mean_over_processes,
-    require_finite,
+from lesson_utils.common.require import (
+    require_not_negative,
     require_positive,
-    resume_run,
-    save_run,
-    with_bar,
+    require_share,
+    require_whole,
 )
+from lesson_utils.common.schedules import one_cycle
+from lesson_utils.common.training import Run
 from lesson_utils.data.scenes import collate
 from lesson_utils.nms import Detections, multibox_detection
 
@@ -110,10 +106,7 @@ class SingleShot(nn.Module):
         prior: float | None = 0.01,
     ) -> None:
         super().__init__()
-        if type(num_classes) is not int or num_classes < 1:
-            raise ValueError(
-                f"num_classes must be a whole number >= 1, got {num_classes!r}"
-            )
+        require_whole("num_classes", num_classes)
         if not len(widths) - 1 == len(depths) == len(scales) or not any(scales):
             raise ValueError(
                 "scales and depths must be one for each stage, one less than widths, "
@@ -258,8 +251,7 @@ def hard_negative_mask(
         )
     if is_positive.dtype != torch.bool:
         raise ValueError(f"is_positive must be boolean, got {is_positive.dtype}")
-    if type(ratio) is not int or ratio < 1:
-        raise ValueError(f"ratio must be a whole number >= 1, got {ratio!r}")
+    require_whole("ratio", ratio)
     if losses.isnan().any():
         raise ValueError("losses must be numbers, got NaN")
     wanted = ratio * is_positive.sum(dim=1, keepdim=True).clamp(min=1)  # (B, 1)
@@ -314,8 +306,7 @@ def focal_cross_entropy(
     Source: Lin et al., Focal Loss for Dense Object Detection, ICCV 2017, equation 4,
         here over a softmax, without their weights alpha of the classes.
     """
-    if not gamma >= 0:
-        raise ValueError(f"gamma must be >= 0, got {gamma}")
+    require_not_negative("gamma", gamma)
     losses = F.cross_entropy(logits.mT, classes, reduction="none")  # (B, A): -log p
     weights = -torch.expm1(-losses)  # 1 - p, without losing digits where p is near 1
     return (weights**gamma * losses).sum() / (classes > 0).sum().clamp(min=1)
@@ -394,26 +385,6 @@ def flip(
     return images, torch.where(chosen[:, None, None], mirrored, labels)
 
 
-def learning_rate_at(step: int, *, steps: int, peak: float) -> float:
-    """One cycle: up in a line for a fifth of the steps, then down along a cosine.
-
-    Args:
-        step: from 0 to `steps` - 1; a number, as are the others (scalars).
-        steps: of the whole training.
-        peak: the highest learning rate.
-
-    Returns:
-        A scalar above 0, at most `peak`.
-
-    Source: Smith and Topin, Super-Convergence, 2018, for the cycle; its shape is that
-        of torch's `OneCycleLR`, nearly.
-    """
-    share, rise = (step + 1) / (steps + 1), 0.2
-    if share < rise:
-        return peak * share / rise
-    return peak * (1 + math.cos(math.pi * (share - rise) / (1 - rise))) / 2
-
-
 def train(
     model: nn.Module,
     images: Tensor,
@@ -443,7 +414,7 @@ def train(
         labels: (N, M, 5): class from 0, or -1 for padding, x1, y1, x2, y2.
         steps: batches in all.
         batch_size: pictures a step, in all processes together; N if there are fewer.
-        learning_rate: the peak; see `learning_rate_at`.
+        learning_rate: the peak; see `common.schedules.one_cycle`.
         weight_decay: AdamW's.
         class_loss: of logits (B, A, K + 1) and classes (B, A).
         box_loss: of offsets, targets and mask, (B, 4A) each.
@@ -467,52 +438,46 @@ def train(
     Source: Liu et al., SSD: Single Shot MultiBox Detector, ECCV 2016, equation 1, with
         AdamW (Loshchilov and Hutter, ICLR 2019).
     """
-    if fabric is None:
-        fabric = make_fabric()
-        fabric.launch()
-    require_positive(steps=steps, batch_size=batch_size, learning_rate=learning_rate)
+    require_positive("learning_rate", learning_rate)
+    require_not_negative("weight_decay", weight_decay)
     _check_pairs(images, labels, model)
-    settings = {
-        "images": len(images),
-        "steps": steps,
-        "batch_size": batch_size,
-        "learning_rate": learning_rate,
-        "weight_decay": weight_decay,
-        "seed": seed,
-    }
-    optimiser = torch.optim.AdamW(model.parameters(), weight_decay=weight_decay)
-    model.train().to(fabric.device, memory_format=torch.channels_last)
-    network, optimiser = fabric.setup(model, optimiser)
-    rows = resume_run(checkpoint, model, optimiser, settings, fabric)
-    for step in with_bar(len(rows), steps, progress, fabric):
-        for group in optimiser.param_groups:
-            group["lr"] = learning_rate_at(step, steps=steps, peak=learning_rate)
-        index = batch_of_step(len(images), batch_size, seed, step)
-        index = index[fabric.global_rank :: fabric.world_size]
-        batch = images[index], labels[index]
+    optimizer = torch.optim.AdamW(
+        model.parameters(), learning_rate, weight_decay=weight_decay
+    )
+    run = Run(
+        model,
+        optimizer,
+        number=len(images),
+        steps=steps,
+        batch_size=batch_size,
+        seed=seed,
+        schedule=one_cycle,
+        settings={"learning_rate": learning_rate, "weight_decay": weight_decay},
+        fabric=fabric,
+        checkpoint=checkpoint,
+        save_every=save_every,
+        progress=progress,
+    )
+    anchors = model.anchors.cpu()
+
+    def with_targets(
+        pictures: Tensor, truths: Tensor, *, generator: torch.Generator
+    ) -> tuple[Tensor, ...]:
         if augment is not None:
-            generator = drawer(seed, CHANGE, step, fabric.global_rank)
-            batch = augment(*batch, generator=generator)
+            pictures, truths = augment(pictures, truths, generator=generator)
         # On the CPU, where many small steps cost less than on a GPU.
-        targets = anchor_targets(model.anchors.cpu(), batch[1])
-        pictures, offsets, mask, classes = fabric.to_device((batch[0], *targets))
-        logits, moves = network(pictures)
-        losses = torch.stack(
-            [
-                class_loss(logits.float(), classes),
-                box_loss(moves.float(), offsets, mask),
-            ]
+        return pictures, *anchor_targets(anchors, truths)
+
+    for _ in run:
+        pictures, offsets, mask, classes = run.batch(
+            images, labels, change=with_targets
         )
-        found = losses.detach()
-        require_finite(step + 1, class_loss=found[0], box_loss=found[1])
-        optimiser.zero_grad()
-        fabric.backward(losses.sum())
-        optimiser.step()
-        rows.append(mean_over_processes(found, fabric))
-        if step + 1 == steps or (save_every and (step + 1) % save_every == 0):
-            save_run(checkpoint, model, optimiser, settings, rows, fabric)
-    model.eval()
-    return {"class_loss": [r[0] for r in rows], "box_loss": [r[1] for r in rows]}
+        logits, moves = run.network(pictures)
+        run.learn(
+            class_loss=class_loss(logits.float(), classes),
+            box_loss=box_loss(moves.float(), offsets, mask),
+        )
+    return run.history
 
 
 # The measures -----------------------------------------------------------------------
@@ -835,8 +800,7 @@ def _heads(
 
 
 def _set_prior(heads: nn.ModuleList, prior: float, num_classes: int) -> None:
-    if not 0 < prior < 1:
-        raise ValueError(f"prior must lie in (0, 1), got {prior}")
+    require_share("prior", prior, "(0, 1)")
     for head in heads:
         if head is not None:
             bias = head.bias.data.view(-1, num_classes + 1)  # a row for each anchor

@@ -158,7 +158,7 @@ class TestElementwise:
             (lambda: activations.elu(torch.ones(2), alpha=math.nan), "alpha.*nan"),
             (
                 lambda: activations.leaky_relu(torch.ones(2), negative_slope=math.inf),
-                "negative_slope must be finite, got inf",
+                "negative_slope must be a finite number, got inf",
             ),
             (
                 lambda: activations.gelu(torch.ones(2), approximate="erf"),

@@ -123,8 +123,8 @@ class TestAnchorBoxes:
     @pytest.mark.parametrize(
         ("change", "message"),
         [
-            ({"height": 0}, "height must be a positive whole number, got 0"),
-            ({"width": 2.0}, "width must be a positive whole number, got 2.0"),
+            ({"height": 0}, "height must be a whole number >= 1, got 0"),
+            ({"width": 2.0}, "width must be a whole number >= 1, got 2.0"),
             ({"scales": []}, r"scales must be.*got \[\]"),
             ({"scales": 0.5}, "scales must be a sequence"),
             ({"scales": [0.5, 0.0]}, "scales must be.*positive"),

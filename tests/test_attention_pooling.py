@@ -134,7 +134,7 @@ class TestCentres:
             function(**arguments)
 
     def test_rates_that_will_not_do(self):
-        with pytest.raises(ValueError, match=r"rate must be in \[0, 1\], got 2"):
+        with pytest.raises(ValueError, match=r"rate must lie in \[0, 1\], got 2"):
             ap.move_centers(self.centers, self.parts, self.labels, rate=2)
 
 
@@ -202,7 +202,7 @@ class TestBoxes:
 
     @pytest.mark.parametrize("threshold", [-0.1, 1.0])
     def test_thresholds_that_will_not_do(self, threshold):
-        with pytest.raises(ValueError, match=r"threshold must be in \[0, 1\)"):
+        with pytest.raises(ValueError, match=r"threshold must lie in \[0, 1\)"):
             ap.attention_boxes(torch.zeros(1, 3, 3), threshold=threshold)
 
     def test_what_is_no_map(self):

@@ -459,7 +459,7 @@ class TestMixup:
             (torch.ones(2, 3, 2, 2), torch.tensor([0, 1]), 1, r"one_hot.*\(2,\)"),
             (torch.ones(2, 3, 2, 2), torch.eye(3), 1, r"B = 2.*\(3, 3\)"),
             (torch.ones(2, 3, 2, 2), torch.eye(2).long(), 1, "int64"),
-            (torch.ones(2, 3, 2, 2), torch.ones(2, 2), 1, "row sums from 2 to 2"),
+            (torch.ones(2, 3, 2, 2), torch.ones(2, 2), 1, "rows that add up to 2"),
             (
                 torch.ones(2, 3, 2, 2),
                 torch.tensor([[2.0, -1], [0, 1]]),

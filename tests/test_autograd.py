@@ -351,7 +351,7 @@ class TestNumericalGradient:
 
     @pytest.mark.parametrize("step", [0.0, -1.0, math.nan])
     def test_refuses_a_step_that_is_not_positive(self, step):
-        with pytest.raises(ValueError, match="step must be positive, got"):
+        with pytest.raises(ValueError, match="step must be finite and above 0, got"):
             numerical_gradient(np.sum, np.ones(2), step)
 
 

@@ -93,7 +93,7 @@ class TestOverlaps:
             (torch.tensor([[0.0, 0, float("inf"), 1]]), "finite.*inf"),
             (torch.zeros(1, 5), r"\(1, 5\)"),
             (torch.zeros(4), r"\(4,\)"),
-            (torch.zeros(1, 4, dtype=torch.int64), "int64"),
+            (torch.zeros(1, 4, dtype=torch.bool), "bool"),
         ],
     )
     def test_bad_boxes(self, name, position, bad, says):

@@ -46,9 +46,7 @@ def test_one_seed_one_sequence_in_all_three_generators():
 
 @pytest.mark.parametrize("seed", [-1, 2**32, 1.0, None])
 def test_seeds_that_numpy_would_refuse(seed):
-    with pytest.raises(
-        ValueError, match=r"seed must be a whole number in \[0, 2\^32\)"
-    ):
+    with pytest.raises(ValueError, match="seed must be a whole number from 0 to 42949"):
         compute.seed_everything(seed)
 
 

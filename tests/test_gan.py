@@ -355,7 +355,11 @@ class TestModes:
             (torch.ones(4, 3), {"radius": 1.0}, r"samples must be.*\(4, 3\)"),
             (torch.ones(2), {"radius": 1.0}, r"samples must be.*\(2,\)"),
             (torch.ones(0, 2), {"radius": 1.0}, "must not be empty.*got 0"),
-            (torch.ones(4, 2), {"radius": 0.0}, "radius > 0.*got.*0.0"),
+            (
+                torch.ones(4, 2),
+                {"radius": 0.0},
+                "radius must be finite and above 0, got 0.0",
+            ),
             (torch.ones(4, 2), {"radius": 1.0, "at_least": 0.0}, "at_least.*got 0.0"),
         ],
     )

@@ -32,13 +32,27 @@ def test_the_range_of_whole_numbers():
         require.require_whole("n", 257, 16, 256)
 
 
+def test_any_whole_number():
+    require.require_whole("n", -5, minimum=None)
+    with pytest.raises(ValueError, match="n must be a whole number, got '7'"):
+        require.require_whole("n", "7", minimum=None)
+
+
+def test_one_size_or_two():
+    assert require.size_pair("size", 8) == (8, 8)
+    assert require.size_pair("size", [8, 9]) == (8, 9)
+    for wrong in (7, (8, 7), (8, 8, 8), 8.0, True, None, "88"):
+        with pytest.raises(ValueError, match="size must be a whole number >= 8 or two"):
+            require.size_pair("size", wrong, 8)
+
+
 NO_NUMBERS = [NAN, INF, -INF, True, "1", None, torch.ones(2), torch.tensor(True), 1j]
 
 
 @pytest.mark.parametrize(
     ("function", "good", "bad", "rule"),
     [
-        ("require_finite", [-2, 0, 1e300], [], "a finite number"),
+        ("require_finite_number", [-2, 0, 1e300], [], "a finite number"),
         ("require_positive", [1e-300, 2], [0, -1], "finite and above 0"),
         ("require_not_negative", [0, 2.5], [-1e-9], "finite and not negative"),
         ("require_share", [0, 0.5, 1, 1.0], [-1e-9, 1.1], r"lie in \[0, 1\]"),

@@ -5,7 +5,15 @@ import json
 import pytest
 
 from lesson_utils.common import studies
-from lesson_utils.common.studies import STUDIES, machine, read_study, write_study
+from lesson_utils.common.studies import (
+    STUDIES,
+    card_line,
+    digest_of,
+    machine,
+    read_study,
+    show_study,
+    write_study,
+)
 
 NAMES = sorted(path.stem for path in STUDIES.glob("*.json"))
 
@@ -15,7 +23,8 @@ def test_a_committed_study_says_how_it_was_made(name):
     study = read_study(name)
     assert study["command"] == f"python -m studies.{name}"
     assert study["rows"]
-    assert study["minutes"] > 0
+    assert study["seconds"] > 0
+    assert study["seeds"]
     assert {"torch", "cores", "cpu"} <= study["machine"].keys()
 
 
@@ -29,12 +38,17 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
+ROWS = [{"a": 1.5, "way": "×10"}, {"a": 2.5}]
+MADE = {"command": "c", "seeds": [0, 1], "seconds": 90, "rows": ROWS}
+MADE |= {"machine": machine(), "rates": (1, 2)}
+
+
 def test_read_as_written(folder):
-    rows = [{"a": 1.5}, {"a": 2.5}]
-    study = {"command": "c", "machine": machine(), "minutes": 1, "rows": rows}
+    study = {**MADE, "rates": [1, 2]}  # as JSON has it
+    study["digest"] = digest_of(study)
     (folder / "plain.json").write_text(json.dumps(study))
     assert read_study("plain") == study
-    write_study(study, folder / "new" / "made.json")
+    write_study(MADE, folder / "new" / "made.json")
     (folder / "new" / "made.json").rename(folder / "made.json")
     assert read_study("made") == study
     lines = (folder / "made.json").read_text().splitlines()
@@ -53,10 +67,51 @@ def test_no_such_study(folder, name):
     [
         ("{", "whole study"),
         ("[]", "whole study"),
-        ('{"rows": [], "minutes": 1}', "without command, machine"),
+        ('{"rows": [], "seconds": 1}', "without command, digest, machine, seeds"),
     ],
 )
 def test_a_broken_study(folder, text, words):
     (folder / "made.json").write_text(text)
     with pytest.raises(ValueError, match=words):
         read_study("made")
+
+
+def test_an_edited_study(folder):
+    write_study(MADE, folder / "made.json")
+    text = (folder / "made.json").read_text().replace("2.5", "3.5")
+    (folder / "made.json").write_text(text)
+    with pytest.raises(ValueError, match="as its script wrote it, got .* another dig"):
+        read_study("made")
+
+
+@pytest.mark.parametrize("key", ["command", "seeds", "seconds", "machine", "rows"])
+def test_a_study_that_does_not_say_how_it_was_made(folder, key):
+    less = {name: value for name, value in MADE.items() if name != key}
+    with pytest.raises(ValueError, match=f"study must say {key}"):
+        write_study(less, folder / "made.json")
+    assert not list(folder.iterdir())
+
+
+def test_an_interrupted_write_leaves_the_old_one(folder, monkeypatch):
+    write_study(MADE, folder / "made.json")
+    before = read_study("made")
+
+    def break_off(descriptor):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(studies.os, "fsync", break_off)
+    with pytest.raises(KeyboardInterrupt):
+        write_study({**MADE, "seconds": 5}, folder / "made.json")
+    assert read_study("made") == before
+    assert [file.name for file in folder.iterdir()] == ["made.json"]
+
+
+def test_the_card_is_shown(folder, capsys):
+    write_study(MADE, folder / "made.json")
+    study = show_study("made")
+    line = capsys.readouterr().out.strip()
+    assert line == card_line(study)
+    assert line.startswith("c · seeds 0 to 1 · 1.5 min of 1 core, ")
+    assert line.endswith(f"digest {study['digest'][:8]}")
+    assert "seed 3 ·" in card_line({**study, "seeds": [3]})
+    assert "of 2 cores" in card_line({**study, "machine": machine(2)})

@@ -9,30 +9,7 @@ computed and returned in float32: 300 x 300 pixels are already infinite in float
 import torch
 from torch import Tensor
 
-
-def require_boxes(name: str, boxes: Tensor) -> None:
-    """Refuse what is no xyxy box.
-
-    Args:
-        name: the argument's name, for the message.
-        boxes: (..., 4).
-
-    Raises:
-        ValueError: `boxes` is no floating-point tensor (..., 4), or one of the boxes
-            is not finite, or has x2 < x1 or y2 < y1 (cxcywh boxes often do).
-    """
-    if not boxes.is_floating_point() or boxes.dim() < 2 or boxes.shape[-1] != 4:
-        raise ValueError(
-            f"{name} must be floating point and (..., N, 4), got {boxes.dtype} and "
-            f"shape {tuple(boxes.shape)}"
-        )
-    # NaN compares false, so that this finds it, too; infinity has to be looked for.
-    good = (boxes[..., 2:] >= boxes[..., :2]).all(-1) & boxes.isfinite().all(-1)
-    if not good.all():
-        raise ValueError(
-            f"{name} must be finite xyxy with x1 <= x2 and y1 <= y2, got "
-            f"{boxes[~good][0].tolist()}"
-        )
+from lesson_utils.common.require import require_boxes
 
 
 def box_area(boxes: Tensor) -> Tensor:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from lesson_utils.common.require import require_whole
+
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
@@ -57,8 +59,7 @@ def seed_everything(seed: int) -> None:
     Raises:
         ValueError: the seed is not such a number.
     """
-    if not isinstance(seed, int) or not 0 <= seed < 2**32:
-        raise ValueError(f"seed must be a whole number in [0, 2^32), got {seed!r}")
+    require_whole("seed", seed, 0, 2**32 - 1)
     random.seed(seed)
     np.random.seed(seed)  # noqa: NPY002 - libraries draw from the global generator
     torch.manual_seed(seed)
@@ -85,8 +86,7 @@ def make_fabric(*, devices: int = 1, precision: str | None = None) -> Fabric:
     """
     from lightning_fabric import Fabric  # not on every GPU server, not in every chapter
 
-    if not isinstance(devices, int) or devices < 1:
-        raise ValueError(f"devices must be a whole number >= 1, got {devices!r}")
+    require_whole("devices", devices)
     device = pick_device()
     if precision is None:
         has_bf16 = device.type == "cuda" and torch.cuda.is_bf16_supported()

@@ -17,27 +17,51 @@ INTEGERS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 
 
 def require_whole(
-    name: str, value: object, minimum: int = 1, maximum: int | None = None
+    name: str, value: object, minimum: int | None = 1, maximum: int | None = None
 ) -> None:
     """Refuse what is no whole number of a range: 1.5, True, "3", None.
 
     Args:
         name: the argument's name, for the message.
         value: the argument.
-        minimum: the smallest number that is allowed.
-        maximum: the largest one; None for no bound.
+        minimum: the smallest number that is allowed; None for no bound.
+        maximum: the largest one, beside a minimum; None for no bound.
 
     Raises:
         ValueError: it is not.
     """
-    whole = isinstance(value, Integral) and not isinstance(value, bool)
-    if whole and minimum <= value <= (math.inf if maximum is None else maximum):
+    low = -math.inf if minimum is None else minimum
+    high = math.inf if maximum is None else maximum
+    if _is_whole(value) and low <= value <= high:
         return
-    rule = f">= {minimum}" if maximum is None else f"from {minimum} to {maximum}"
-    raise ValueError(f"{name} must be a whole number {rule}, got {value!r}")
+    rule = "" if minimum is None else f" >= {minimum}"
+    rule = rule if maximum is None else f" from {minimum} to {maximum}"
+    raise ValueError(f"{name} must be a whole number{rule}, got {value!r}")
 
 
-def require_finite(name: str, value: object) -> None:
+def size_pair(name: str, value: object, minimum: int = 1) -> tuple[int, int]:
+    """A picture's height and width, from one number for both or from two.
+
+    Args:
+        name: the argument's name, for the message.
+        value: the argument.
+        minimum: the smallest number that is allowed.
+
+    Returns:
+        Height and width.
+
+    Raises:
+        ValueError: it is neither a whole number nor a tuple or list of two.
+    """
+    pair = tuple(value) if isinstance(value, tuple | list) else (value, value)
+    if len(pair) != 2 or not all(_is_whole(n) and n >= minimum for n in pair):
+        raise ValueError(
+            f"{name} must be a whole number >= {minimum} or two, got {value!r}"
+        )
+    return pair
+
+
+def require_finite_number(name: str, value: object) -> None:
     """Refuse what is no finite number.
 
     Args:
@@ -278,6 +302,10 @@ def require_probabilities(name: str, values: Tensor) -> None:
             f"{name} must be probabilities: not negative, each row adding up to 1, got "
             f"rows that add up to {sums.min():g} … {sums.max():g}"
         )
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool)
 
 
 def _number(value: object) -> float:

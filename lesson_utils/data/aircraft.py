@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from lesson_utils.common.require import require_choice, require_whole
 from lesson_utils.data.drawing.aircraft import draw_aircraft
 from lesson_utils.data.drawing.airframes import AIRFRAMES
 
@@ -77,12 +78,8 @@ class Aircraft(Dataset):
             ("image_size", image_size, 32, 512),
             ("num_variants", num_variants, 2, len(AIRFRAMES)),
         ):
-            _require_whole(name, value, low, high)
-        if annotation_level not in LEVELS:
-            raise ValueError(
-                f"annotation_level must be one of {', '.join(LEVELS)}, got "
-                f"{annotation_level!r}"
-            )
+            require_whole(name, value, low, high)
+        require_choice("annotation_level", annotation_level, LEVELS)
         self.num_images, self.seed, self.image_size = num_images, seed, image_size
         self._names = list(AIRFRAMES)[:num_variants]
         self.variants = tuple(variant for *_, variant in self._names)
@@ -143,8 +140,8 @@ def airliner(variant: str, *, seed: int = 0, image_size: int = 96) -> Airliner:
         ValueError: no such variant, or a number that is no whole number or out of its
             range.
     """
-    _require_whole("seed", seed, 0, 2**31)
-    _require_whole("image_size", image_size, 32, 512)
+    require_whole("seed", seed, 0, 2**31)
+    require_whole("image_size", image_size, 32, 512)
     for name in AIRFRAMES:
         if name[2] == variant:
             return _drawn(name, np.random.default_rng(seed), image_size)
@@ -163,13 +160,6 @@ def _drawn(name: tuple[str, str, str], rng: np.random.Generator, size: int) -> A
         num_windows=AIRFRAMES[name].windows,
         parts={part: torch.tensor(box) for part, box in boxes.items()},
     )
-
-
-def _require_whole(name: str, value: int, low: int, high: int) -> None:
-    if not isinstance(value, int) or not low <= value <= high:
-        raise ValueError(
-            f"{name} must be a whole number from {low} to {high}, got {value!r}"
-        )
 
 
 def _numbered(names: list[str]) -> tuple[tuple[int, ...], tuple[str, ...]]:

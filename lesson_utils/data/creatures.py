@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from lesson_utils.common.require import require_whole
 from lesson_utils.data.drawing.anatomy import (
     EYES,
     MARKINGS,
@@ -107,9 +108,9 @@ class Creatures(Dataset):
         image_size: int = 64,
         types: Sequence[str] | None = None,
     ) -> None:
-        _require_whole("num_images", num_images, low=1)
-        _require_whole("seed", seed)
-        _require_whole("image_size", image_size, low=16, high=256)
+        require_whole("num_images", num_images)
+        require_whole("seed", seed, minimum=None)
+        require_whole("image_size", image_size, 16, 256)
         if types is not None:
             _require_types(types)
             self.classes = tuple(types)
@@ -194,21 +195,6 @@ class Creatures(Dataset):
                 f"index {index} is out of range for {self.num_images} images"
             )
         return position
-
-
-def _require_whole(
-    name: str, value: int, *, low: int | None = None, high: int | None = None
-) -> None:
-    rule = "a whole number"
-    if low is not None:
-        rule += f" >= {low}" if high is None else f" from {low} to {high}"
-    whole = isinstance(value, int) and not isinstance(value, bool)
-    if (
-        not whole
-        or (low is not None and value < low)
-        or (high is not None and value > high)
-    ):
-        raise ValueError(f"{name} must be {rule}, got {value!r}")
 
 
 def _require_types(types: Sequence[str]) -> None:

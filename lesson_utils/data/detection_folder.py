@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from lesson_utils.common.require import require_whole
+
 _COLUMNS = ("img_name", "label", "xmin", "ymin", "xmax", "ymax")
 
 
@@ -35,10 +37,7 @@ class DetectionFolder(Dataset):
     def __init__(
         self, folder: str | Path, *, classes: Sequence[str], image_size: int = 256
     ) -> None:
-        if not isinstance(image_size, int) or image_size < 1:
-            raise ValueError(
-                f"image_size must be a whole number >= 1, got {image_size!r}"
-            )
+        require_whole("image_size", image_size)
         self.classes, self.image_size = tuple(classes), image_size
         self._images = Path(folder) / "images"
         table = Path(folder) / "label.csv"

@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from lesson_utils.common.require import require_choice, require_whole
+
 SPLITS = ("train", "test")
 
 
@@ -26,10 +28,8 @@ def digits(split: str, *, test_every: int = 5) -> tuple[Tensor, Tensor]:
     """
     from sklearn.datasets import load_digits  # slow to import, not always needed
 
-    if split not in SPLITS:
-        raise ValueError(f"split must be one of {', '.join(SPLITS)}, got {split!r}")
-    if not isinstance(test_every, int) or test_every < 2:
-        raise ValueError(f"test_every must be a whole number >= 2, got {test_every!r}")
+    require_choice("split", split, SPLITS)
+    require_whole("test_every", test_every, 2)
     data = load_digits()
     images = torch.from_numpy(data.images).float().div(16)[:, None]  # (N, 1, 8, 8)
     labels = torch.from_numpy(data.target).long()

@@ -8,6 +8,7 @@ import torchvision
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from lesson_utils.common.require import require_whole
 from lesson_utils.data.hub import data_folder
 
 
@@ -157,8 +158,7 @@ def _tensor(picture: object) -> Tensor:
 
 def _square(size: int) -> Callable[[Tensor], Tensor]:
     """What scales (3, H, W) and cuts out its middle: (3, S, S)."""
-    if not isinstance(size, int) or size < 1:
-        raise ValueError(f"image_size must be a whole number >= 1, got {size!r}")
+    require_whole("image_size", size)
 
     def prepare(image: Tensor) -> Tensor:
         height, width = image.shape[1:]

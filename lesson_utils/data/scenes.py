@@ -10,6 +10,7 @@ from numpy.random import Generator
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from lesson_utils.common.require import require_share, require_whole
 from lesson_utils.data.creatures import Creatures
 from lesson_utils.data.photographs import photograph
 from lesson_utils.data.textures import FAMILIES, texture
@@ -75,12 +76,8 @@ class Scenes(Dataset):
             ("image_size", image_size, 32, 1024),
             ("max_objects", max_objects, 1, 32),
         ):
-            if not isinstance(value, int) or not low <= value <= high:
-                raise ValueError(
-                    f"{name} must be a whole number from {low} to {high}, got {value!r}"
-                )
-        if not 0 <= max_overlap <= 0.9:
-            raise ValueError(f"max_overlap must be in [0, 0.9], got {max_overlap!r}")
+            require_whole(name, value, low, high)
+        require_share("max_overlap", max_overlap, "[0, 0.9]")
         self.num_images, self.seed, self.image_size = num_images, seed, image_size
         self.max_objects, self.max_overlap = max_objects, max_overlap
         # Seeds of their own: a scene's creatures are not those of `Creatures(seed)`.

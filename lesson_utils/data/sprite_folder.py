@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from lesson_utils.common.require import require_whole
+
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif")
 
 
@@ -34,10 +36,7 @@ class SpriteFolder(Dataset):
     """
 
     def __init__(self, folder: str | Path, *, image_size: int = 64) -> None:
-        if not isinstance(image_size, int) or image_size < 1:
-            raise ValueError(
-                f"image_size must be a whole number >= 1, got {image_size!r}"
-            )
+        require_whole("image_size", image_size)
         folder = Path(folder)
         files = sorted(
             path for path in folder.glob("*/*") if path.suffix.lower() in SUFFIXES

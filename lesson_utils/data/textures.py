@@ -9,6 +9,7 @@ from numpy.random import Generator
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from lesson_utils.common.require import require_choice, require_whole, size_pair
 from lesson_utils.data.drawing.patterns import FAMILIES as _PATTERNS
 from lesson_utils.data.drawing.patterns import noise
 
@@ -49,10 +50,7 @@ class Textures(Dataset):
             ("seed", seed, 0),
             ("image_size", image_size, 8),
         ):
-            if not isinstance(value, int) or value < least:
-                raise ValueError(
-                    f"{name} must be a whole number >= {least}, got {value!r}"
-                )
+            require_whole(name, value, least)
         self.classes = FAMILIES if families is None else tuple(families)
         for family in self.classes:
             _require_family(family)
@@ -101,17 +99,13 @@ def texture(family: str, *, size: int | tuple[int, int] = 64, seed: int = 0) -> 
             small.
     """
     _require_family(family)
-    sides = size if isinstance(size, tuple) and len(size) == 2 else (size, size)
-    if not all(isinstance(side, int) and side >= 8 for side in sides):
-        raise ValueError(f"size must be a whole number >= 8 or two, got {size!r}")
-    if not isinstance(seed, int) or seed < 0:
-        raise ValueError(f"seed must be a whole number >= 0, got {seed!r}")
+    sides = size_pair("size", size, 8)
+    require_whole("seed", seed, 0)
     return _draw(np.random.default_rng((seed, FAMILIES.index(family))), family, sides)
 
 
 def _require_family(family: str) -> None:
-    if family not in FAMILIES:
-        raise ValueError(f"family must be one of {', '.join(FAMILIES)}, got {family!r}")
+    require_choice("family", family, FAMILIES)
 
 
 def _draw(rng: Generator, family: str, size: tuple[int, int]) -> Tensor:
