@@ -307,7 +307,7 @@ def short_source(source: str) -> str:
     Returns:
         The same without what was cut, from the left margin on.
     """
-    source = textwrap.dedent(source).rstrip()
+    source = textwrap.dedent(source).strip("\n")
     lines = source.splitlines()
     documented = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
     for node in reversed([*ast.walk(ast.parse(source))]):
