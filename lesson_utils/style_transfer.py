@@ -363,9 +363,12 @@ def transfer(
             "tv": total_variation_loss(pixels),
         }
         losses["total"] = sum(weight * losses[n] for n, weight in weights.items())
-        losses["total"].backward()
         evaluations.append({name: loss.item() for name, loss in losses.items()})
-        return losses["total"]
+        # Each pixel's gradient is tiny, and torch's L-BFGS takes curvature below 1e-10
+        # for none: it would stand still.
+        scaled = losses["total"] * pixels.numel()
+        scaled.backward()
+        return scaled
 
     history: dict[str, list[float]] = {name: [] for name in (*weights, "total")}
     for step in tqdm(range(num_steps), desc="transfer", disable=not progress):
@@ -380,33 +383,38 @@ def transfer(
 
 
 def lbfgs(
-    parameters: Iterable[nn.Parameter], learning_rate: float = 1.0
+    parameters: Iterable[nn.Parameter], *, first_move: float = 0.02
 ) -> torch.optim.LBFGS:
     """L-BFGS that takes one iteration a step, along a line that it searches.
 
     Args:
         parameters: what is trained.
-        learning_rate: the length that the search tries first, in units of the step
-            that the curvature suggests.
+        first_move: how far the first trial moves a number on average; all later ones
+            begin with the step that the curvature suggests.
 
     Returns:
         The optimizer; its step evaluates the loss once or a few times.
 
     Raises:
-        ValueError: the rate is not finite and above 0.
+        ValueError: `first_move` is not finite and above 0.
 
     Source: Liu and Nocedal, 1989, for the step.
     """
-    require_positive("learning_rate", learning_rate)
-    return torch.optim.LBFGS(
+    require_positive("first_move", first_move)
+    parameters = list(parameters)
+    # Torch's first trial moves all numbers together by the rate. A million pixels that
+    # share a move of 1 change the loss by less than float32 can hold.
+    optimizer = torch.optim.LBFGS(
         parameters,
-        lr=learning_rate,
+        lr=first_move * sum(parameter.numel() for parameter in parameters),
         max_iter=1,
         history_size=20,
         tolerance_grad=0,
         tolerance_change=0,
         line_search_fn="strong_wolfe",
     )
+    optimizer.register_step_post_hook(lambda it, *_: it.param_groups[0].update(lr=1.0))
+    return optimizer
 
 
 def _relative_error(name: str, value: Tensor, target: Tensor) -> Tensor:

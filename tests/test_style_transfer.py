@@ -175,10 +175,24 @@ class TestLbfgs:
         value.backward()
         return value
 
-    @pytest.mark.parametrize("rate", [0, math.inf, math.nan, True])
-    def test_errors(self, rate):
-        with pytest.raises(ValueError, match="learning_rate must be finite"):
-            st.lbfgs([nn.Parameter(torch.ones(1))], rate)
+    def test_many_numbers_move_from_the_first_step_on(self):
+        # With torch's own first trial nothing moves: the loss hides it.
+        x = nn.Parameter(torch.full((100_000,), 1.0))
+        optimizer = st.lbfgs([x])
+        for _ in range(3):
+            optimizer.step(lambda: self.far(optimizer, x))
+        assert x.abs().max() < 0.5
+
+    def far(self, optimizer, x):
+        optimizer.zero_grad()
+        value = 1e6 + x.square().sum()
+        value.backward()
+        return value
+
+    @pytest.mark.parametrize("move", [0, math.inf, math.nan, True])
+    def test_errors(self, move):
+        with pytest.raises(ValueError, match="first_move must be finite"):
+            st.lbfgs([nn.Parameter(torch.ones(1))], first_move=move)
 
 
 class TestTotalVariation:
