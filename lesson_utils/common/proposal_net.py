@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lesson_utils.common.backbones import Backbone, he_initialized
-from lesson_utils.common.packaged_weights import packaged_weights
+from lesson_utils.common.packaged_files import packaged_file
 
 WINDOW, STRIDE = 12, 2  # what one output sees, and the step between two, in pixels
 
@@ -137,7 +137,7 @@ def proposal_net(
     network = ProposalNet()
     if weights is None:
         return he_initialized(network, generator).eval()
-    content = BytesIO(packaged_weights("facenet-pytorch"))
+    content = BytesIO(packaged_file("facenet-pytorch"))
     state = torch.load(content, map_location="cpu", weights_only=True)
     heads = {"conv4_1": "face", "conv4_2": "offsets"}
     renamed = {}
