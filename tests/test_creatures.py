@@ -1,5 +1,6 @@
 """Creatures: deterministic, centred, recognisable, diverse, and the errors."""
 
+import colorsys
 import pickle
 import random
 
@@ -8,8 +9,9 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from lesson_utils.data.creatures import Creatures
+from lesson_utils.data.creatures import COLOR_NAMES, Creatures
 from lesson_utils.data.drawing.body_plans import FRONT_VIEWS, PLANS
+from lesson_utils.data.drawing.creature_types import BODY_COLORS, TYPES
 
 NUM_SEEN = 600
 
@@ -18,6 +20,53 @@ NUM_SEEN = 600
 def seen():
     creatures = Creatures(NUM_SEEN)
     return [creatures.describe(index) for index in range(NUM_SEEN)]
+
+
+def test_the_color_is_the_commonest_of_the_body(seen):
+    """It is on the creature, as it is, and nearly always among the three commonest."""
+    ranks = []
+    for creature in seen[:200]:
+        pixels = creature.image[:, creature.mask].T  # (P, 3)
+        colors, counts = pixels.unique(dim=0, return_counts=True)
+        found = (colors == creature.color).all(1)
+        ranks.append((counts > counts[found].sum()).sum().item())
+    assert sum(rank < 3 for rank in ranks) > 150
+
+
+def test_each_palette_has_a_word_and_its_hue():
+    """By the color circle, in degrees; gray and white by their saturation."""
+    hues = {
+        "red": (-10, 10),
+        "orange": (10, 40),
+        "yellow": (40, 56),
+        "green": (60, 150),
+        "turquoise": (170, 192),
+        "blue": (200, 235),
+        "purple": (250, 300),
+        "pink": (320, 350),
+        "brown": (15, 40),
+    }
+    named = [palette for some in BODY_COLORS.values() for palette in some]
+    palettes = {name: k for kind in TYPES.values() for name, k in kind.palettes.items()}
+    assert sorted(named) == sorted(palettes)
+    for word, some in BODY_COLORS.items():
+        for palette in some:
+            code = palettes[palette][0]
+            channels = [int(code[k : k + 2], 16) / 255 for k in (0, 2, 4)]
+            hue, saturation, value = colorsys.rgb_to_hsv(*channels)
+            if word in hues:
+                low, high = hues[word]
+                degrees = 360 * hue - 360 * (hue > 0.97)
+                assert low <= degrees <= high, palette
+            else:
+                assert saturation < 0.27, palette
+                assert (value > 0.9) == (word == "white"), palette
+
+
+def test_the_word_is_the_palettes(seen):
+    assert {creature.color_name for creature in seen} == set(COLOR_NAMES)
+    for creature in seen:
+        assert creature.attributes.palette in BODY_COLORS[creature.color_name]
 
 
 @pytest.mark.parametrize("image_size", [16, 64, 96, 256])

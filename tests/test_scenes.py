@@ -5,8 +5,9 @@ import re
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from torch.utils.data import DataLoader
-from torchvision.ops import box_iou
+from torchvision.ops import box_iou, masks_to_boxes
 
 from lesson_utils.data.creatures import Creatures
 from lesson_utils.data.scenes import TYPES, Scenes, collate
@@ -53,6 +54,108 @@ def test_the_creature_is_in_its_box_and_fills_it():
         inside = torch.cat([boxes, their_boxes]) * 128
         assert (differs.amin(0).flip(0) >= inside[:, :2].amin(0)).all()
         assert (differs.amax(0).flip(0) < inside[:, 2:].amax(0)).all()
+
+
+def fingerprint(image):
+    """A number that any change of a pixel moves, in float64, by fixed weights."""
+    weights = torch.arange(image.numel(), dtype=torch.float64).mul(0.7).cos()
+    return (image.double().flatten() @ weights).item()
+
+
+# From before scenes could be described; trained weights and studies rest on them.
+FORMER = [
+    (-1.3738, [10, 42, 47, 76], [3]),
+    (-0.0427, [94, 71, 176, 137], [1, 2]),
+    (4.1711, [36, 11, 90, 75], [0]),
+    (-8.6199, [171, 171, 337, 341], [1, 3, 0, 2]),
+    (-6.4295, [105, 161, 286, 339], [1, 1, 2, 0]),
+    (1.2861, [129, 71, 205, 146], [0, 2, 1]),
+]
+FORMER_CROWDED = [
+    (-4.9348, [163, 160, 300, 317], [6, 9, 8, 5, 0]),
+    (-2.1951, [184, 198, 421, 432], [4, 5, 7, 7, 7, 5, 9]),
+    (0.7248, [224, 200, 448, 450], [4, 9, 1, 3, 6, 4, 3, 8]),
+]
+CROWDED = {"max_objects": 9, "max_overlap": 0.6, "types": Creatures.classes}
+
+
+@pytest.mark.parametrize(
+    ("scenes", "former"),
+    [
+        (Scenes(6), FORMER),
+        (Scenes(3, seed=3, image_size=96, **CROWDED), FORMER_CROWDED),
+    ],
+)
+def test_pictures_boxes_and_labels_are_those_of_old(scenes, former):
+    for (image, boxes, labels), (number, corner, label) in zip(
+        scenes, former, strict=True
+    ):
+        assert fingerprint(image) == pytest.approx(number, abs=1e-3)
+        corners = boxes.sum(0) * scenes.image_size  # whole pixels
+        assert [round(side) for side in corners.tolist()] == corner
+        assert labels.tolist() == label
+
+
+@pytest.fixture(scope="module")
+def crowded():
+    scenes = Scenes(12, seed=5, **CROWDED)
+    return [(scenes[i], scenes.describe(i)) for i in range(12)]
+
+
+class TestDescribe:
+    def test_is_the_same_scene(self, crowded):
+        for (image, boxes, labels), scene in crowded:
+            assert torch.equal(scene.image, image)
+            assert torch.equal(scene.boxes, boxes)
+            assert torch.equal(scene.labels, labels)
+            types = [Creatures.classes[label] for label in labels]
+            assert [drawn.type for drawn in scene.attributes] == types
+        assert torch.equal(Scenes(3).describe(-1).image, Scenes(3)[2][0])
+        with pytest.raises(IndexError, match="got 3"):
+            Scenes(3).describe(3)
+
+    def test_whole_masks_fill_their_boxes(self, crowded):
+        for _, scene in crowded:
+            assert scene.whole_masks.dtype == torch.bool
+            found = masks_to_boxes(scene.whole_masks) + torch.tensor([0, 0, 1, 1])
+            # Soft edges: the outermost pixel is at times less than half covered.
+            torch.testing.assert_close(found, scene.boxes * 128, rtol=0, atol=2.01)
+
+    def test_what_is_in_front_hides_what_is_behind(self, crowded):
+        hidden = 0
+        for _, scene in crowded:
+            assert scene.masks.sum(0).max() <= 1
+            assert torch.equal(scene.masks.any(0), scene.whole_masks.any(0))
+            assert torch.equal(scene.masks[-1], scene.whole_masks[-1])
+            for number, mask in enumerate(scene.masks):
+                whole, front = scene.whole_masks[number], scene.whole_masks[number:]
+                assert torch.equal(mask, whole & (front.sum(0) == 1))
+                hidden += (mask.sum() < whole.sum()).item()
+        assert hidden > 10
+
+    def test_masks_tell_creatures_from_the_background(self):
+        """Other creatures in one scene change masked pixels, and no others."""
+        scenes = Scenes(20, max_objects=1)
+        other = Scenes(20, max_objects=1, types=("ice", "rock"))
+        for index in range(20):
+            scene, changed = scenes.describe(index), other.describe(index)
+            differs = ((scene.image - changed.image).abs() > 0.02).any(0)
+            covered = scene.masks[0] | changed.masks[0]
+            assert differs[covered].float().mean() > 0.95
+            # Outside there is only the soft edge.
+            near = F.max_pool2d(covered.float()[None], 7, stride=1, padding=3)[0]
+            assert not (differs & (near == 0)).any()
+
+    def test_the_color_is_that_of_the_body(self, crowded):
+        """Patterns and shade differ from it; much of what one sees does not."""
+        shares = []
+        for _, scene in crowded:
+            assert scene.colors.shape == (len(scene.labels), 3)
+            for mask, color in zip(scene.masks, scene.colors, strict=True):
+                pixels = scene.image[:, mask].T  # (P, 3)
+                near = (pixels - color).norm(dim=1) < 0.1
+                shares.append(near.float().mean())
+        assert torch.stack(shares).median() > 0.1
 
 
 def test_edges_are_soft():

@@ -20,6 +20,7 @@ WEIGHTS = Path(__file__).resolve().parent.parent / "weights"
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 Network = TypeVar("Network", "TinyVGG", "SmallNet")
+NetworkT = TypeVar("NetworkT", bound=nn.Module)
 
 # Channels of tiny_vgg's convolutions, and where the size is halved.
 _PLAN = (24, 24, "pool", 48, 48, "pool", 96, 96, "pool", 128)
@@ -223,6 +224,28 @@ def resnet18(weights: str | None = "imagenet") -> torchvision.models.ResNet:
     """
     models = torchvision.models
     return _imagenet(models.resnet18, models.ResNet18_Weights.IMAGENET1K_V1, weights)
+
+
+def he_initialized(network: NetworkT, generator: torch.Generator | None) -> NetworkT:
+    """Draw the weights of convolutions and linear layers anew; biases become 0.
+
+    Args:
+        network: it is changed; normalisation layers are left as they are.
+        generator: dice; None for torch's own.
+
+    Returns:
+        The same network.
+
+    Source: He et al., Delving Deep into Rectifiers, ICCV 2015, equation 10.
+    """
+    for layer in network.modules():
+        if isinstance(layer, nn.Conv2d | nn.Linear):
+            nn.init.kaiming_normal_(
+                layer.weight, nonlinearity="relu", generator=generator
+            )
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+    return network
 
 
 def _require_pictures(images: Tensor) -> None:

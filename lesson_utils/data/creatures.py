@@ -21,11 +21,23 @@ from lesson_utils.data.drawing.anatomy import (
     draw_face,
     draw_marking,
 )
+<<<<<<< HEAD
 from lesson_utils.data.drawing.body_plans import PLANS, SIDE_VIEWS
 from lesson_utils.data.drawing.creature_types import IRISES, TYPES
 from lesson_utils.data.drawing.growths import Anchor, grow
 from lesson_utils.data.drawing.sprites import EYE, IRIS, LINE, OUTLINE, Part, paint
+=======
+from lesson_utils.data._body_plans import PLANS, SIDE_VIEWS
+from lesson_utils.data._creature_types import BODY_COLORS, IRISES, TYPES
+from lesson_utils.data._growths import Anchor, grow
+from lesson_utils.data._sprites import BASE, BODY, EYE, IRIS, LINE, OUTLINE, Part, paint
+>>>>>>> real
 
+COLOR_NAMES = tuple(BODY_COLORS)  # words for the colours of bodies
+
+_NAME_OF_PALETTE = {
+    palette: name for name, palettes in BODY_COLORS.items() for palette in palettes
+}
 # A bird has a beak, and nobody else has one.
 _MOUTHS = tuple(mouth for mouth in MOUTHS if mouth != "beak")
 
@@ -68,12 +80,16 @@ class Creature:
         label: position of the type in the data set's `classes`.
         mask: (S, S), bool, true on the creature, its outline included.
         attributes: what it was drawn with.
+        color: (3,), float32, RGB in [0, 1], of its body where the light is even.
+        color_name: the word for its palette's body colour, out of `COLOR_NAMES`.
     """
 
     image: Tensor
     label: int
     mask: Tensor
     attributes: Attributes
+    color: Tensor
+    color_name: str
 
 
 class Creatures(Dataset):
@@ -155,6 +171,8 @@ class Creatures(Dataset):
             label=self.classes.index(attributes.type),
             mask=torch.from_numpy(indices > 0),
             attributes=attributes,
+            color=torch.from_numpy(colours[:, 4 * BODY + BASE].copy()),
+            color_name=_NAME_OF_PALETTE[attributes.palette],
         )
 
     def sprite(self, index: int) -> Tensor:

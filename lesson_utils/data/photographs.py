@@ -1,12 +1,15 @@
-"""Photographs that ship inside scikit-image: real pictures without a download."""
+"""Photographs out of scikit-image and scikit-learn: real pictures, no download."""
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-# Shipped in scikit-image's wheel, under a licence that lets anyone use them;
-# book/datasets.md lists who took them. Anything else there wants a download.
-NAMES = (
+from lesson_utils.common.packaged_files import require_package
+
+# Shipped in scikit-image's wheel; book/datasets.md lists who took them, and on which
+# terms they may be used. Anything else there wants a download, or is drawn.
+_SCIKIT_IMAGE = (
     "astronaut",
     "brick",
     "camera",
@@ -18,19 +21,26 @@ NAMES = (
     "grass",
     "gravel",
     "hubble_deep_field",
+    "immunohistochemistry",
+    "microaneurysms",
     "moon",
+    "motorcycle",
     "page",
+    "retina",
     "rocket",
     "text",
 )
+_SCIKIT_LEARN = ("china", "flower")  # shipped in its wheel
+
+NAMES = tuple(sorted(_SCIKIT_IMAGE + _SCIKIT_LEARN))
 
 
 def photograph(name: str, *, size: int | tuple[int, int] | None = None) -> Tensor:
-    """A photograph from scikit-image's shipped pictures.
+    """A photograph out of scikit-image's or scikit-learn's package.
 
     Args:
         name: one of `NAMES`, such as "astronaut", "chelsea" (a cat), "coffee" or
-            "rocket".
+            "flower".
         size: None for the picture as it is; a whole number for the length of the
             shorter side, the aspect kept; (H, W) to fill exactly that many pixels,
             what does not fit being cut off evenly on both sides.
@@ -40,16 +50,29 @@ def photograph(name: str, *, size: int | tuple[int, int] | None = None) -> Tenso
 
     Raises:
         ValueError: no such photograph, or a size that is not whole numbers >= 1.
+        ModuleNotFoundError: it ships inside scikit-learn, which is not installed.
     """
-    import skimage.data  # slow to import, and not every chapter needs a photograph
-
     if name not in NAMES:
         raise ValueError(f"name must be one of {', '.join(NAMES)}, got {name!r}")
-    pixels = torch.from_numpy(getattr(skimage.data, name)())
+    pixels = torch.from_numpy(_pixels(name))
     if pixels.dim() == 2:
         pixels = pixels[..., None].expand(-1, -1, 3)
     image = pixels.permute(2, 0, 1).float().div(255).contiguous()
     return image if size is None else _fit(image, size)
+
+
+def _pixels(name: str) -> np.ndarray:
+    """(H, W) or (H, W, 3), bytes."""
+    if name in _SCIKIT_LEARN:
+        require_package("sklearn", "scikit-learn")
+        from sklearn.datasets import load_sample_image
+
+        return load_sample_image(f"{name}.jpg").copy()  # theirs is read-only
+    import skimage.data  # slow to import, and not every chapter needs a photograph
+
+    if name == "motorcycle":
+        return skimage.data.stereo_motorcycle()[0]  # what the left camera saw
+    return getattr(skimage.data, name)()
 
 
 def _fit(image: Tensor, size: int | tuple[int, int]) -> Tensor:

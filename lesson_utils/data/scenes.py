@@ -1,6 +1,7 @@
 """Scenes to detect in: drawn creatures on photographs and textures, with boxes."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
@@ -10,8 +11,12 @@ from numpy.random import Generator
 from torch import Tensor
 from torch.utils.data import Dataset
 
+<<<<<<< HEAD
 from lesson_utils.common.require import require_share, require_whole
 from lesson_utils.data.creatures import Creatures
+=======
+from lesson_utils.data.creatures import Attributes, Creature, Creatures
+>>>>>>> real
 from lesson_utils.data.photographs import photograph
 from lesson_utils.data.textures import FAMILIES, texture
 
@@ -33,6 +38,34 @@ _PHOTOGRAPHS = (
 _BACKGROUND_SIDE = 192  # of what backgrounds are cut from
 _SPRITE_SIDE = 64  # that creatures are drawn at, before they are scaled
 _SHORTEST, _LONGEST = 0.16, 0.6  # an object's longer side, as a share of the picture
+
+# A creature's colours and alpha, (h, w, 4), its top and left, itself, and its light.
+_Pasted = tuple[np.ndarray, tuple[int, int], Creature, Tensor]
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A scene with everything that is known about it; N creatures, the rear first.
+
+    Attributes:
+        image: (3, S, S), float32, in [0, 1].
+        boxes: (N, 4), xyxy, as shares of the side, of the whole creature.
+        labels: (N,), int64, positions of the types in the data set's `classes`.
+        masks: (N, S, S), bool, the pixels where one sees the creature. No two overlap.
+        whole_masks: (N, S, S), bool, likewise as if nothing stood in front of it.
+        colors: (N, 3), float32, RGB in [0, 1], of the bodies, in the scene's light.
+        color_names: the word for the colour of each body, such as "orange".
+        attributes: what each was drawn with; `attributes[0].plan` is a body plan.
+    """
+
+    image: Tensor
+    boxes: Tensor
+    labels: Tensor
+    masks: Tensor
+    whole_masks: Tensor
+    colors: Tensor
+    color_names: tuple[str, ...]
+    attributes: tuple[Attributes, ...]
 
 
 class Scenes(Dataset):
@@ -107,6 +140,48 @@ class Scenes(Dataset):
         Raises:
             IndexError: there is no such picture.
         """
+        image, boxes, labels, _ = self._draw(index)
+        return image, boxes, labels
+
+    def describe(self, index: int) -> Scene:
+        """A scene with masks, colours and attributes of its creatures.
+
+        Args:
+            index: from 0, or negative, from the end.
+
+        Returns:
+            The record; its image, boxes and labels are those of `scenes[index]`.
+
+        Raises:
+            IndexError: there is no such picture.
+        """
+        image, boxes, labels, pasted = self._draw(index)
+        size = self.image_size
+        whole = torch.zeros(len(pasted), size, size, dtype=torch.bool)
+        for mask, (sprite, (top, left), _, _) in zip(whole, pasted, strict=True):
+            opaque = torch.from_numpy(sprite[..., 3]) >= 0.5
+            mask[top : top + len(opaque), left : left + opaque.shape[1]] = opaque
+        seen = whole.clone()
+        for number in range(1, len(whole)):
+            seen[:number] &= ~whole[number]
+        return Scene(
+            image=image,
+            boxes=boxes,
+            labels=labels,
+            masks=seen,
+            whole_masks=whole,
+            colors=torch.stack(
+                [
+                    (creature.color * light).clamp(max=1)
+                    for *_, creature, light in pasted
+                ]
+            ),
+            color_names=tuple(creature.color_name for *_, creature, _ in pasted),
+            attributes=tuple(creature.attributes for *_, creature, _ in pasted),
+        )
+
+    def _draw(self, index: int) -> tuple[Tensor, Tensor, Tensor, list[_Pasted]]:
+        """The picture, the boxes, the labels, and what was pasted where."""
         if not -len(self) <= index < len(self):
             raise IndexError(f"index must be within {len(self)} pictures, got {index}")
         index %= len(self)
@@ -114,20 +189,23 @@ class Scenes(Dataset):
         canvas = _background(rng, self.image_size)
         _add_clutter(rng, canvas)
         boxes: list[tuple[float, ...]] = []
-        labels: list[int] = []
+        pasted: list[_Pasted] = []
         for number in range(int(rng.integers(1, self.max_objects + 1))):
             which = index * self.max_objects + number
-            sprite, label = self._cut_out(which, rng)
+            sprite, creature, light = self._cut_out(which, rng)
             place = _free_place(rng, sprite, self.image_size, boxes, self.max_overlap)
             if place is not None:
                 boxes.append(_paste(canvas, sprite, place))
-                labels.append(label)
+                pasted.append((sprite, place, creature, light))
         image = torch.from_numpy(canvas).permute(2, 0, 1).contiguous()
         shares = torch.tensor(boxes, dtype=torch.float32) / self.image_size
-        return image, shares, torch.tensor(labels)
+        labels = torch.tensor([creature.label for *_, creature, _ in pasted])
+        return image, shares, labels, pasted
 
-    def _cut_out(self, which: int, rng: Generator) -> tuple[np.ndarray, int]:
-        """A creature with soft edges, (h, w, 4), in its size here; and its label."""
+    def _cut_out(
+        self, which: int, rng: Generator
+    ) -> tuple[np.ndarray, Creature, Tensor]:
+        """A creature with soft edges, (h, w, 4), in its size here; it; its light."""
         creature = self._creatures.describe(which)
         rows, columns = (np.flatnonzero(creature.mask.any(d)) for d in (1, 0))
         window = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
@@ -143,7 +221,7 @@ class Scenes(Dataset):
         light = torch.from_numpy(rng.uniform(0.75, 1.1, 3).astype(np.float32))
         small[:3] = torch.minimum(small[:3] * light[:, None, None], small[3:])
         small = small.flip(-1) if rng.random() < 0.5 else small
-        return small.permute(1, 2, 0).numpy(), creature.label
+        return small.permute(1, 2, 0).numpy(), creature, light
 
 
 def collate(batch: Sequence[tuple[Tensor, Tensor, Tensor]]) -> tuple[Tensor, Tensor]:

