@@ -21,17 +21,19 @@ from lesson_utils.data.drawing.anatomy import (
     draw_face,
     draw_marking,
 )
-<<<<<<< HEAD
 from lesson_utils.data.drawing.body_plans import PLANS, SIDE_VIEWS
-from lesson_utils.data.drawing.creature_types import IRISES, TYPES
+from lesson_utils.data.drawing.creature_types import BODY_COLORS, IRISES, TYPES
 from lesson_utils.data.drawing.growths import Anchor, grow
-from lesson_utils.data.drawing.sprites import EYE, IRIS, LINE, OUTLINE, Part, paint
-=======
-from lesson_utils.data._body_plans import PLANS, SIDE_VIEWS
-from lesson_utils.data._creature_types import BODY_COLORS, IRISES, TYPES
-from lesson_utils.data._growths import Anchor, grow
-from lesson_utils.data._sprites import BASE, BODY, EYE, IRIS, LINE, OUTLINE, Part, paint
->>>>>>> real
+from lesson_utils.data.drawing.sprites import (
+    BASE,
+    BODY,
+    EYE,
+    IRIS,
+    LINE,
+    OUTLINE,
+    Part,
+    paint,
+)
 
 COLOR_NAMES = tuple(BODY_COLORS)  # words for the colours of bodies
 

@@ -11,12 +11,8 @@ from numpy.random import Generator
 from torch import Tensor
 from torch.utils.data import Dataset
 
-<<<<<<< HEAD
 from lesson_utils.common.require import require_share, require_whole
-from lesson_utils.data.creatures import Creatures
-=======
 from lesson_utils.data.creatures import Attributes, Creature, Creatures
->>>>>>> real
 from lesson_utils.data.photographs import photograph
 from lesson_utils.data.textures import FAMILIES, texture
 
