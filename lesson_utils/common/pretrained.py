@@ -31,7 +31,8 @@ class EfficientNetLite0(Backbone):
         mean: (3,), what pictures in [0, 1] are standardised by.
         std: (3,), likewise.
         classes: the names of ImageNet's 1,000 classes, with their synonyms, such as
-            "espresso" or "tabby, tabby cat"; empty for random weights.
+            "espresso" or "tabby, tabby cat"; "crane" is there twice, the bird and the
+            machine. Empty for random weights.
 
     Raises:
         ModuleNotFoundError: timm, which defines the layers, is not installed.
