@@ -74,3 +74,7 @@ def test_contact_sheet_has_a_cell_for_each_page_and_view(tmp_path):
     blue = sum(count for count, colour in sheet.getcolors(1 << 24) if colour[2] == 255)
     cell_area = sum(view.thumbnail * 760 for view in look.VIEWS)
     assert blue == 2 * cell_area
+
+
+def test_no_proxy_stands_before_this_machine():
+    assert "--no-proxy-server" in look.QUIET

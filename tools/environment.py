@@ -108,6 +108,8 @@ def _works() -> bool:
     """Whether there is an environment of this Python, with pip, to install into."""
     version = f"{sys.version_info[0]}.{sys.version_info[1]}"
     ask = "import sys, pip; print('%d.%d' % sys.version_info[:2])"
+    if not python().exists():
+        return False
     try:
         answer = subprocess.run(
             [str(python()), "-c", ask],
@@ -116,7 +118,7 @@ def _works() -> bool:
             env=_for_pip(),
             cwd=ROOT,
         )
-    except OSError:  # no interpreter, or one that cannot be run
+    except OSError:  # there, but it cannot be run
         return False
     return answer.stdout.strip() == version
 

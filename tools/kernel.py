@@ -14,9 +14,9 @@ ROOT, NOTES = "LOOK_CLOSER_ROOT", "LOOK_CLOSER_NOTES"
 def note_files(root: str, notes: str) -> None:
     """From now on, write the path of each file below a folder that is opened.
 
-    Files opened for writing are not noted. Bytecode is noted as its source. What a library opens by itself, past Python, is not seen:
-    of the book's own files there is none that Python does not read as well, since
-    weights are verified by their digest.
+    Files opened for writing are not noted; bytecode is noted as its source. What a
+    library opens by itself, past Python, is not seen: of the book's own files there is
+    none that Python does not read as well, since weights are verified by their digest.
 
     Args:
         root: the folder; hidden folders in it and `_build` do not count.
