@@ -63,6 +63,7 @@ def build(root: Path) -> bool:
     log = re.sub(r"\x1b\[[0-9;]*m", "", run.stdout + run.stderr)
     write_whole(out / "pages.log", log)
     if run.returncode:
+        shutil.rmtree(site, ignore_errors=True)
         print(_faults(log) or log, file=sys.stderr)
         sys.exit(f"The pages were not built; the whole log is {out / 'pages.log'}")
     (site / "_build" / "html").rename(html)

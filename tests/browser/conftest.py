@@ -128,7 +128,8 @@ SENT = """form => {
 
 MEGABYTE = 1_000_000
 DESKTOP, PHONE = 1280, 360
-TIMEOUT = 2_000  # of a click on what may not be there, in milliseconds
+# Milliseconds: of a click on what may not be there, and of what a busy machine delays.
+TIMEOUT, PATIENCE = 10_000, 120_000
 
 
 @dataclass
@@ -376,6 +377,7 @@ def open_page(browser: Browser) -> Iterator[Callable[..., Visit]]:
                 reduced_motion="reduce",  # no colour is measured halfway to another
             )
             contexts.callback(context.close)
+            context.set_default_timeout(PATIENCE)
             visit = Visit(context.new_page())
             visit.page.on("request", visit.note_request)
             visit.page.on("response", visit.note_response)
