@@ -3,11 +3,14 @@
 python -m lesson_utils
 """
 
+import functools
 import importlib.metadata
 import os
 import platform
 import re
+import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,23 +48,71 @@ def examine(root: Path = ROOT) -> list[Finding]:
     Returns:
         The findings, in the order in which they are printed.
     """
-    pins = _pins(root / "requirements.txt")
-    return [
-        _python(),
-        *(_package(name, pins.get(name)) for name in PINNED),
-        *_device(),
-        *_caches(root),
-        *_weights(),
-    ]
+    findings: list[Finding] = []
+    for look in (_python, _packages, _modules, _device, _caches, _weights):
+        try:
+            findings += look(root)
+        except (Exception, SystemExit) as error:
+            what = look.__name__.strip("_")
+            advice = "that is all that could be told: run `make book`, and look again"
+            findings.append(Finding(what, _told(error), advice, serious=True))
+    return findings
 
 
-def _python() -> Finding:
+def _told(error: BaseException) -> str:
+    first_line = str(error).strip().partition("\n")[0]
+    return f"{type(error).__name__}: {first_line}"
+
+
+def _python(root: Path) -> Iterator[Finding]:
     version = platform.python_version()
     if sys.version_info < OLDEST_PYTHON:
         wanted = ".".join(map(str, OLDEST_PYTHON))
         advice = f"install Python {wanted} or newer, then run `make book`"
-        return Finding("Python", version, advice, serious=True)
-    return Finding("Python", version)
+        yield Finding("Python", version, advice, serious=True)
+    else:
+        yield Finding("Python", version)
+
+
+def _packages(root: Path) -> Iterator[Finding]:
+    pins = _pins(root / "requirements.txt")
+    for name in PINNED:
+        yield _package(name, pins.get(name))
+
+
+def _modules(root: Path) -> Iterator[Finding]:
+    """Which modules a notebook gets that is started from here, and if they load."""
+    found, status, complaint = _imported_elsewhere()
+    ours = Path(__file__).resolve().parent
+    path = os.environ.get("PYTHONPATH")
+    advice = f"PYTHONPATH is {path}: unset it" if path else "run `make book`"
+    if status:
+        how = f"signal {-status}" if status < 0 else complaint
+        yield Finding("imports", f"they fail: {how}", advice, serious=True)
+    if not found:
+        yield Finding("lesson_utils", "not found by notebooks", advice, serious=True)
+    elif Path(found).resolve().parent != ours:
+        advice = f"this is not {ours}; {advice}"
+        yield Finding("lesson_utils", found, advice, serious=True)
+    else:
+        yield Finding("lesson_utils", str(ours))
+
+
+@functools.cache
+def _imported_elsewhere() -> tuple[str, int, str]:
+    """Import all in a process of its own, from a folder that holds no modules.
+
+    Returns:
+        The file of lesson_utils, the process's status, the last line it wrote.
+    """
+    ask = "import lesson_utils as l; print(l.__file__, flush=True); "
+    ask += "import numpy, torch, torchvision"
+    with tempfile.TemporaryDirectory() as empty:
+        command = [sys.executable, "-c", ask]
+        options = {"encoding": "utf-8", "errors": "replace"}
+        done = subprocess.run(command, cwd=empty, capture_output=True, **options)
+    last = done.stderr.strip().rpartition("\n")[2]
+    return done.stdout.strip(), done.returncode, last
 
 
 def _pins(requirements: Path) -> dict[str, str]:
@@ -92,7 +143,7 @@ def _numbers(version: str) -> tuple[int, ...]:
     return tuple(int(n) for n in re.findall(r"\d+", version)[:2])
 
 
-def _device() -> Iterator[Finding]:
+def _device(root: Path) -> Iterator[Finding]:
     try:
         import torch
         import torchvision
@@ -106,10 +157,8 @@ def _device() -> Iterator[Finding]:
     except ValueError as error:  # LESSON_UTILS_DEVICE names something else
         yield Finding("device", "none", f"{error}; or unset it", serious=True)
     except Exception as error:  # a broken pair fails in many ways
-        advice = "torch and torchvision are no pair: install both anew with `make book`"
-        yield Finding(
-            "device", f"{type(error).__name__}: {error}", advice, serious=True
-        )
+        advice = "torch and torchvision are no pair, or one is broken: `make book`"
+        yield Finding("device", _told(error), advice, serious=True)
     else:
         name = torch.cuda.get_device_name(device) if device.type == "cuda" else ""
         threads = f"{torch.get_num_threads()} threads" if device.type == "cpu" else ""
@@ -119,7 +168,7 @@ def _device() -> Iterator[Finding]:
 def _caches(root: Path) -> Iterator[Finding]:
     for what, path in {"data cache": _data(), "built book": root / "_build"}.items():
         if path is None:
-            yield Finding(what, "not looked at: torch or platformdirs is not installed")
+            yield Finding(what, "not looked at: its module cannot be imported")
             continue
         if not path.exists():
             yield Finding(what, f"{path} (empty)")
@@ -136,7 +185,7 @@ def _data() -> Path | None:
         from lesson_utils.data.hub import data_folder
 
         return data_folder()
-    except ModuleNotFoundError:
+    except Exception:  # a broken package, which stands in its own line
         return None
 
 
@@ -145,7 +194,7 @@ def _size(path: Path) -> str:
     return f"{total / 2**20:.1f} MiB"
 
 
-def _weights() -> Iterator[Finding]:
+def _weights(root: Path) -> Iterator[Finding]:
     try:
         from lesson_utils.common.backbones import tiny_vgg
 
@@ -154,6 +203,9 @@ def _weights() -> Iterator[Finding]:
         yield Finding("weights", f"not looked at: {error.name} is not installed")
     except ValueError as error:  # they are not there, or not what their card says
         yield Finding("weights", "damaged", str(error), serious=True)
+    except Exception as error:
+        advice = "they could not be read: see the lines above"
+        yield Finding("weights", _told(error), advice, serious=True)
     else:
         yield Finding("weights", f"tiny_vgg, {classes} classes, as its card says")
 

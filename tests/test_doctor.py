@@ -1,6 +1,7 @@
 """The doctor's report, on this machine and on ones that lack something."""
 
 import importlib.metadata
+import os
 import subprocess
 import sys
 
@@ -28,6 +29,56 @@ def test_this_machine_is_well():
         "weights",
     ):
         assert f"ok  {what} " in run.stdout
+
+
+FOREIGN = {"lesson_utils/__init__.py": "", "numpy/__init__.py": "raise OSError('no')"}
+
+
+def test_foreign_modules_are_named_and_nothing_dies(tmp_path):
+    for name, text in FOREIGN.items():
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_text(text)
+    run = subprocess.run(
+        [sys.executable, "-m", "lesson_utils"],
+        cwd=doctor.ROOT,
+        env=os.environ | {"PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
+    assert run.returncode == 1
+    assert "Traceback" not in run.stderr
+    assert f"!!  lesson_utils {tmp_path}" in run.stdout
+    assert "!!  imports      they fail: OSError: no" in run.stdout
+    assert f"PYTHONPATH is {tmp_path}: unset it" in run.stdout
+    assert "ok  torch " in run.stdout  # and the rest of the report is there
+
+
+@pytest.mark.parametrize("error", [OSError("no"), SystemExit(3), RuntimeError("a\nb")])
+@pytest.mark.parametrize("look", ["_packages", "_device", "_caches", "_weights"])
+def test_whatever_is_broken_is_a_line_of_the_report(monkeypatch, look, error):
+    def broken(root):
+        raise error
+
+    broken.__name__ = look
+    monkeypatch.setattr(doctor, look, broken)
+    findings = doctor.examine()
+    assert finding(findings, look.strip("_")).serious
+    assert finding(findings, "Python")
+
+
+def test_a_process_that_is_killed_by_an_import(monkeypatch):
+    monkeypatch.setattr(doctor, "_imported_elsewhere", lambda: ("", -4, ""))
+    findings = doctor.examine()
+    assert finding(findings, "imports").value == "they fail: signal 4"
+    assert finding(findings, "lesson_utils").serious
+
+
+def test_weights_that_cannot_be_read(monkeypatch):
+    def unreadable():
+        raise PermissionError("no")
+
+    monkeypatch.setattr("lesson_utils.common.backbones.tiny_vgg", unreadable)
+    assert finding(doctor.examine(), "weights").value == "PermissionError: no"
 
 
 def test_a_version_that_is_not_the_pin(tmp_path):

@@ -1,7 +1,9 @@
 """The first step on a bare machine: what is refused, and when it installs."""
 
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -74,3 +76,101 @@ def test_a_python_that_is_too_old(monkeypatch):
     monkeypatch.setattr(environment.sys, "version_info", (3, 10, 4))
     with pytest.raises(SystemExit, match="Python >= 3.11 is needed, this is 3.10.4"):
         environment.ensure()
+
+
+def test_packages_taken_for_their_weights_come_without_their_dependencies(bare):
+    root, commands = bare
+    environment.ensure()
+    assert not any(environment.WEIGHTS in command for command in commands)
+    (root / environment.WEIGHTS).write_text("weights==1")
+    commands.clear()
+    assert environment.ensure()
+    (command,) = [c for c in commands if environment.WEIGHTS in c]
+    assert "--no-deps" in command
+    assert not environment.ensure()
+
+
+def test_pip_does_not_talk_of_where_scripts_lie(bare):
+    environment.ensure()
+    installs = [command for command in bare[1] if "pip install" in command]
+    assert installs
+    assert all("--quiet" in c and "--no-warn-script-location" in c for c in installs)
+
+
+def test_a_stamp_is_written_last_and_whole(bare, monkeypatch):
+    root, _ = bare
+    stamp = root / ".venv" / ".pins"
+    record = environment.subprocess.run
+
+    def look(command, **options):
+        assert not stamp.exists()
+        return record(command, **options)
+
+    monkeypatch.setattr(environment.subprocess, "run", look)
+    environment.ensure()
+    assert stamp.exists()
+    assert [p.name for p in stamp.parent.iterdir() if p.suffix == ".part"] == []
+
+
+class TestAFolderThatWasRenamed:
+    @pytest.fixture
+    def renamed(self, tmp_path, monkeypatch):
+        """A folder "book" with a real environment and a script, renamed to "b 2"."""
+        old, new = tmp_path / "book", tmp_path / "b 2"
+        command = [sys.executable, "-m", "venv", "--without-pip", str(old / ".venv")]
+        subprocess.run(command, check=True)
+        script = old / ".venv" / "bin" / "tool"
+        script.write_text(f"#!{old}/.venv/bin/python\nprint('{old}/.venv-other')\n")
+        script.chmod(0o755)
+        for name in environment.INPUTS:
+            (old / name).write_text("")
+        old.rename(new)
+        monkeypatch.setattr(environment, "ROOT", new)
+        monkeypatch.setattr(environment, "VENV", new / ".venv")
+        monkeypatch.setattr(environment, "_works", lambda: True)  # it has no pip
+        monkeypatch.setattr(environment, "_run", lambda *_: None)
+        return old, new
+
+    def test_it_heals_itself_once(self, renamed, capsys):
+        old, new = renamed
+        assert environment.ensure()
+        assert "was made elsewhere" in capsys.readouterr().out
+        script = new / ".venv" / "bin" / "tool"
+        assert script.read_text().splitlines() == [
+            f"#!{new}/.venv/bin/python",
+            f"print('{old}/.venv-other')",  # another folder's name stays
+        ]
+        assert script.stat().st_mode & 0o111
+        activate = (new / ".venv" / "bin" / "activate").read_text()
+        assert f"{new}/.venv" in activate
+        assert f"{old}/.venv" not in activate
+        assert not environment.ensure()
+
+    def test_nothing_is_called_by_a_path_that_is_written_into_it(self):
+        root = Path(environment.__file__).parent.parent
+        for name in ("Makefile", ".ci/run", "tools/pages.py", "tools/pipeline.py"):
+            text = (root / name).read_text(encoding="utf-8")
+            called = re.findall(r"(?:\.venv/bin/|\$\(BIN\)/|with_name\()(\S+)", text)
+            assert set(called) <= {"python"}, name
+
+
+class TestVariables:
+    def test_what_is_foreign_goes_and_the_rest_stays(self):
+        foreign = dict.fromkeys(
+            "PYTHONHOME PYTHONOPTIMIZE JUPYTER_PATH MPLCONFIGDIR PYTEST_ADDOPTS "
+            "http_proxy HTTPS_PROXY no_proxy".split(),
+            "foreign",
+        )
+        kept = environment.clean({**foreign, "HOME": "/home", "MATPLOTLIBRC": "mine"})
+        assert "foreign" not in kept.values()
+        assert kept["HOME"] == "/home"
+        assert kept["MATPLOTLIBRC"] != "mine"
+        assert kept["PYTHONPATH"] == str(environment.ROOT)
+
+    def test_pip_keeps_the_proxies_and_loses_other_folders(self, monkeypatch):
+        monkeypatch.setenv("HTTPS_PROXY", "http://proxy")
+        monkeypatch.setenv("PYTHONPATH", "/elsewhere")
+        monkeypatch.setenv("PIP_TARGET", "/elsewhere")
+        kept = environment._for_pip()
+        assert kept["HTTPS_PROXY"] == "http://proxy"
+        assert "/elsewhere" not in kept.values()

@@ -23,7 +23,9 @@ from torchvision.datasets import ImageFolder
 from lesson_utils.data import _downloads, hub
 from tests.loopback import Server, slowly, stalling, status, truncated, whole
 
-SPAWN = multiprocessing.get_context("spawn")
+# Forked from a process that has torch already: each child would import it for seconds.
+CHILD = multiprocessing.get_context("forkserver")
+CHILD.set_forkserver_preload(["lesson_utils.data.hub", "pooch", "torchvision.datasets"])
 RED, BLUE = (255, 0, 0), (0, 0, 255)
 
 
@@ -157,7 +159,7 @@ class TestTheRightFile:
     def test_two_processes_at_once(self, tmp_path):
         with Server(slowly(BODY, seconds=3)) as server:
             children = [
-                SPAWN.Process(target=fetch_in_child, args=(server.url, tmp_path))
+                CHILD.Process(target=fetch_in_child, args=(server.url, tmp_path))
                 for _ in range(2)
             ]
             for child in children:
@@ -170,7 +172,7 @@ class TestTheRightFile:
 
     def test_after_a_run_that_was_killed(self, fetch, tmp_path):
         with Server(stalling(BODY, seconds=60), whole(BODY)) as server:
-            child = SPAWN.Process(target=fetch_in_child, args=(server.url, tmp_path))
+            child = CHILD.Process(target=fetch_in_child, args=(server.url, tmp_path))
             child.start()
             part = tmp_path / "made" / "part"
             wait_for(lambda: any(p.stat().st_size for p in part.glob("*")))
@@ -292,9 +294,9 @@ class TestAClearError:
         members["made/noise.bin"] = MEMBERS["made/noise.bin"]
         body = zipped(members)
         assert len(body) < 310_000
-        queue = SPAWN.Queue()
+        queue = CHILD.Queue()
         with Server(whole(body)) as server:
-            child = SPAWN.Process(
+            child = CHILD.Process(
                 target=fetch_on_a_full_disk,
                 args=(server.url, body, tmp_path, limit, queue),
             )

@@ -114,8 +114,8 @@ class TestSuppression:
 
 
 class TestEquality:
-    def test_a_thousand_random_cases(self):
-        for seed in range(1000):
+    def test_three_hundred_random_cases(self):
+        for seed in range(300):
             boxes, scores = crowd(seed, seed % 50, side=0.02 + 0.4 * (seed % 3))
             threshold = (seed % 11) / 10
             kept = nms(boxes, scores, threshold)

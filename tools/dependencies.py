@@ -1,99 +1,59 @@
-"""What a notebook's output depends on: the modules it imports, and theirs in turn."""
+"""What a notebook's output depends on: the files that its run read, and the pins."""
 
-import ast
 import hashlib
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
-import nbformat
-
-PACKAGE = "lesson_utils"
-
-
-def notebook_digest(root: Path, notebook: Path) -> str:
-    """A digest of everything the output of a notebook depends on.
-
-    Args:
-        root: the repository.
-        notebook: a notebook in it.
-
-    Returns:
-        Hexadecimal SHA-256 of the notebook, of every module of the package that it
-        imports directly or through others, of the package's data files, of the
-        pins, and of Python's version.
-    """
-    digest = hashlib.sha256(platform.python_version().encode())
-    package = root / PACKAGE
-    data = [p for p in (package / "weights").rglob("*") if p.is_file()]
-    pins = [root / "requirements.txt", root / "constraints.txt"]
-    for path in [notebook, *pins, *sorted(data), *notebook_modules(root, notebook)]:
-        digest.update(str(path.relative_to(root)).encode() + b"\0")
-        digest.update(path.read_bytes())
-    return digest.hexdigest()
+# Installed packages are known by these, not by their files.
+PINS = ("requirements.txt", "requirements-weights.txt", "constraints.txt")
+CHANGED = "changed while the notebook ran"
 
 
-def notebook_modules(root: Path, notebook: Path) -> list[Path]:
-    """The package's files that a notebook imports, directly or through others.
+def record(root: Path, notebook: Path, read: Iterable[str], started: float) -> dict:
+    """What a run depended on, to be kept with its result.
 
     Args:
         root: the repository.
-        notebook: a notebook in it.
+        notebook: the notebook that was run.
+        read: the files the run opened, relative to `root`: modules, tables of
+            studies, weights, pictures.
+        started: when the run began, in seconds since the epoch. A file that was
+            changed after that may have been read before or after the change.
 
     Returns:
-        Sorted paths. All of the package's modules, if a cell cannot be parsed.
+        "python", its version, and "files", the SHA-256 of each file by its path
+        relative to `root`; None for a file that is not there.
     """
-    cells = nbformat.read(notebook, as_version=4).cells
-    code = "\n".join(_python(c.source) for c in cells if c.cell_type == "code")
-    try:
-        names = set(_imported(code))
-    except SyntaxError:  # running it will say more; until then, leave nothing out
-        return sorted((root / PACKAGE).rglob("*.py"))
-    if any(name.startswith(f"{PACKAGE}.checks") for name in names):
-        # The checks are found by name as a notebook runs: its own are among them.
-        names.add(f"{PACKAGE}.checks.{notebook.stem}")
-    return _closure(root, names)
+    names = {notebook.relative_to(root).as_posix(), *PINS, *read}
+    files = {}
+    for name in sorted(names):
+        path = root / name
+        late = path.is_file() and path.stat().st_mtime > started
+        files[name] = CHANGED if late else _sha256(path)
+    return {"python": platform.python_version(), "files": files}
 
 
-def _closure(root: Path, names: set[str]) -> list[Path]:
-    found: set[Path] = set()
-    waiting = [path for name in names for path in _files(root, name)]
-    while waiting:
-        path = waiting.pop()
-        if path not in found:
-            found.add(path)
-            imported = _imported(path.read_text(encoding="utf-8"))
-            waiting += [file for name in imported for file in _files(root, name)]
-    return sorted(found)
+def still_holds(root: Path, notebook: Path, recorded: dict) -> bool:
+    """Whether a run's result is what a new run would give.
 
+    Args:
+        root: the repository.
+        notebook: the notebook that was run.
+        recorded: what `record` returned.
 
-def _files(root: Path, name: str) -> Iterator[Path]:
-    """The files that importing a dotted name runs: the module's and its parents'."""
-    parts = name.split(".")
-    if parts[0] != PACKAGE:
-        return
-    for end in range(1, len(parts) + 1):
-        path = root.joinpath(*parts[:end])
-        if path.is_dir():
-            # A package may load its private siblings as it goes.
-            yield from [path / "__init__.py", *path.glob("_[a-z]*.py")]
-        elif path.with_suffix(".py").is_file():
-            yield path.with_suffix(".py")
-
-
-def _imported(code: str) -> Iterator[str]:
-    """Dotted names a source imports anywhere, in functions too."""
-    for node in ast.walk(ast.parse(code)):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            yield node.module
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
-
-
-def _python(source: str) -> str:
-    """A cell without its magics and shell lines, which are not Python."""
-    lines = source.splitlines()
-    return "\n".join(
-        "" if line.lstrip().startswith(("%", "!")) else line for line in lines
+    Returns:
+        False as well if it was never recorded.
+    """
+    files = recorded.get("files", {})
+    return (
+        recorded.get("python") == platform.python_version()
+        and notebook.relative_to(root).as_posix() in files
+        and all(_sha256(root / name) == sha256 for name, sha256 in files.items())
     )
+
+
+def _sha256(path: Path) -> str | None:
+    if not path.is_file():
+        return None
+    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -1,42 +1,47 @@
-"""Execute the notebooks whose output is not up to date, side by side.
+"""Execute the notebooks whose output is not up to date, side by side, and compare.
 
-    python -m tools.execute [--jobs N]
+    python -m tools.execute [--jobs N] [--strict]
 
-Executed copies go to `_build/executed`, each with the digest of all it depends on;
-a copy whose digest still holds is kept. The sources are never written to.
+Executed copies go to `_build/executed`, each with the digests of all it depends on; a
+copy whose digests still hold is kept. The pages are built from these copies, and nbval
+compares them with the checked outputs in the sources, which are never written to.
 """
 
 import argparse
-import multiprocessing
+import json
 import os
-import re
-import resource
+import subprocess
 import sys
 import tempfile
-import time
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
 import nbformat
 import yaml
-from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
-from tools.dependencies import notebook_digest
+from tools import compare, dependencies, environment
+from tools.run_notebook import executed_copy
 
-ROOT = Path(__file__).resolve().parent.parent
-CELL_SECONDS = 300
+ROOT = environment.ROOT
 BUDGET_SECONDS, BUDGET_MIB = 60, 2048
 
 
 @dataclass(frozen=True)
 class Run:
-    """What became of one notebook."""
+    """What became of one notebook.
+
+    Args:
+        notebook: its path.
+        seconds: how long it took; None if nobody lived to tell.
+        peak_mib: the kernel's peak memory; None where it cannot be measured.
+        error: where it failed and how; None if it did not.
+    """
 
     notebook: Path
-    seconds: float
-    peak_mib: int
+    seconds: float | None
+    peak_mib: int | None
     error: str | None
 
 
@@ -55,6 +60,19 @@ def listed_pages(root: Path) -> list[str]:
     return [toc["root"], *(chapter["file"] for chapter in chapters)]
 
 
+def listed_notebooks(root: Path) -> list[Path]:
+    """Every notebook of `_toc.yml`, in reading order.
+
+    Args:
+        root: the repository.
+
+    Returns:
+        Paths below `root`.
+    """
+    paths = [root / f"{page}.ipynb" for page in listed_pages(root)]
+    return [path for path in paths if path.exists()]
+
+
 def execute_all(root: Path, jobs: int) -> list[Run]:
     """Execute every listed notebook whose executed copy is missing or stale.
 
@@ -65,16 +83,12 @@ def execute_all(root: Path, jobs: int) -> list[Run]:
     Returns:
         One entry a notebook that was executed; one that failed leaves no copy.
     """
-    notebooks = [root / f"{page}.ipynb" for page in listed_pages(root)]
-    notebooks = [path for path in notebooks if path.exists()]
+    notebooks = listed_notebooks(root)
     stale = [path for path in notebooks if not _is_fresh(root, path)]
-    print(f"notebooks    {len(notebooks) - len(stale)} up to date, {len(stale)} to run")
+    fresh = len(notebooks) - len(stale)
+    print(f"notebooks    {fresh} up to date, {len(stale)} to run", flush=True)
     runs: list[Run] = []
-    # A fresh process for each, so that its children's peak memory is that notebook's.
-    pool = ProcessPoolExecutor(
-        jobs, mp_context=multiprocessing.get_context("spawn"), max_tasks_per_child=1
-    )
-    with pool:
+    with ThreadPoolExecutor(max(1, jobs)) as pool:
         futures = [pool.submit(execute, root, path) for path in stale]
         for future in as_completed(futures):
             runs.append(future.result())
@@ -83,115 +97,95 @@ def execute_all(root: Path, jobs: int) -> list[Run]:
 
 
 def execute(root: Path, notebook: Path) -> Run:
-    """Execute one notebook in its own folder, and keep its copy if no cell raised.
+    """Execute one notebook in a process of its own.
 
     Args:
         root: the repository.
         notebook: a notebook in it.
 
     Returns:
-        Seconds, peak memory of the kernel, and the cell and traceback if it failed.
+        What became of it, whatever became of the process.
     """
-    digest = notebook_digest(root, notebook)
-    target = _executed(root, notebook)
-    target.unlink(missing_ok=True)
-    book = nbformat.read(notebook, as_version=4)
-    start = time.perf_counter()
-    error = run_cells(book, notebook.parent)
-    seconds = time.perf_counter() - start
-    peak = _peak_mib()
-    if error is None:
-        book.metadata["look_closer"] = {
-            "digest": digest,
-            "seconds": round(seconds, 1),
-            "peak_mib": peak,
-        }
-        target.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = target.with_suffix(".part")
-        nbformat.write(book, unfinished)
-        unfinished.replace(target)
-    return Run(notebook, seconds, peak, error)
+    with tempfile.TemporaryDirectory() as folder:
+        result = Path(folder) / "result.json"
+        command = [sys.executable, "-m", "tools.run_notebook"]
+        done = subprocess.run(
+            [*command, str(root), str(notebook), str(result)],
+            cwd=ROOT,
+            env=environment.clean(os.environ),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            encoding="utf-8",
+            errors="replace",
+        )
+        if result.exists():
+            run = json.loads(result.read_text(encoding="utf-8"))
+            error = run["error"]
+            if error and "the kernel did not start" in error:
+                error += "\n" + _last_words(done.stdout)
+            return Run(notebook, run["seconds"], run["peak_mib"], error)
+    how = f"with status {done.returncode}"
+    if done.returncode < 0:
+        how = f"by signal {-done.returncode} (out of memory?)"
+    error = f"the process that ran it was ended {how}\n{_last_words(done.stdout)}"
+    return Run(notebook, None, None, error.strip())
 
 
-def run_cells(book: nbformat.NotebookNode, folder: Path) -> str | None:
-    """Run all cells of a notebook in place, in a fresh kernel.
-
-    Args:
-        book: the notebook; its outputs are replaced.
-        folder: where the kernel runs.
-
-    Returns:
-        The number, first line and traceback of the cell that failed; None if none did.
-    """
-    started: list[int] = []
-    client = NotebookClient(
-        book,
-        timeout=CELL_SECONDS,
-        kernel_name="python3",
-        resources={"metadata": {"path": str(folder)}},
-        on_cell_start=lambda cell, cell_index: started.append(cell_index),
-    )
-    client.extra_arguments = ["--IPKernelApp.log_level=ERROR"]
-    try:
-        with tempfile.TemporaryDirectory() as settings:
-            # The numbers on a page may depend neither on how many notebooks run
-            # beside it nor on the startup files of whoever builds the book.
-            alone = {
-                "OMP_NUM_THREADS": "1",
-                "MPLBACKEND": "agg",
-                "IPYTHONDIR": settings,
-            }
-            client.execute(env=os.environ | alone)
-    except CellExecutionError as error:
-        message = error.traceback
-    except CellTimeoutError:
-        message = f"the cell did not end within {CELL_SECONDS} s"
-    except DeadKernelError:
-        message = "the kernel died (out of memory?)"
-    else:
-        return None
-    cell = book.cells[started[-1]]
-    first_line = cell.source.strip().partition("\n")[0]
-    plain = re.sub(r"\x1b\[[0-9;]*m", "", message).strip()
-    return f"cell {started[-1]} ({first_line}):\n{plain}"
-
-
-def _peak_mib() -> int:
-    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-    return round(peak / 2**20 if sys.platform == "darwin" else peak / 2**10)
-
-
-def _executed(root: Path, notebook: Path) -> Path:
-    return root / "_build" / "executed" / notebook.relative_to(root)
+def _last_words(output: str, lines: int = 20) -> str:
+    return "\n".join(output.strip().splitlines()[-lines:])
 
 
 def _is_fresh(root: Path, notebook: Path) -> bool:
-    copy = _executed(root, notebook)
-    if not copy.exists():
+    try:
+        copy = nbformat.read(executed_copy(root, notebook), as_version=4)
+    except (OSError, ValueError):  # not there, or somebody's editor was at it
         return False
-    stored = nbformat.read(copy, as_version=4).metadata.get("look_closer", {})
-    return stored.get("digest") == notebook_digest(root, notebook)
+    recorded = copy.metadata.get("look_closer", {})
+    return dependencies.still_holds(root, notebook, recorded)
 
 
 def _report(root: Path, run: Run, done: int, total: int) -> None:
     name = run.notebook.relative_to(root / "book").with_suffix("")
-    line = f"notebooks    {done}/{total}  {name}  {run.seconds:.1f} s"
-    line += f"  {run.peak_mib} MiB"
+    line = f"notebooks    {done}/{total}  {name}"
+    if run.seconds is not None:
+        line += f"  {run.seconds:.1f} s"
+    if run.peak_mib is not None:
+        line += f"  {run.peak_mib} MiB"
     if run.error:
         line += "  FAILED"
-    elif run.seconds > BUDGET_SECONDS or run.peak_mib > BUDGET_MIB:
+    elif run.seconds > BUDGET_SECONDS or (run.peak_mib or 0) > BUDGET_MIB:
         line += f"  over the budget of {BUDGET_SECONDS} s and {BUDGET_MIB} MiB"
     print(line, flush=True)
 
 
-def main() -> None:
-    """Execute what is stale; exit 1 with chapter, cell and traceback if one failed."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--jobs", type=int, default=os.cpu_count())
-    failed = [r for r in execute_all(ROOT, parser.parse_args().jobs) if r.error]
+def _faults(root: Path, jobs: int, strict: bool) -> Iterator[str]:
+    """Execute and compare; what must stop a build, piece by piece."""
+    failed = [run for run in execute_all(root, jobs) if run.error]
+    lost = {run.notebook for run in failed}
+    whole = [path for path in listed_notebooks(root) if path not in lost]
+    changed = compare.differences(root, whole)
+    if changed and strict:
+        yield f"checked outputs differ:\n{changed}"
+    elif changed:
+        print(f"\nChecked outputs differ on this machine:\n{changed}")
+        print("The book is built with what came out here; `make test` fails on it.")
     for run in failed:
-        print(f"\n{run.notebook.relative_to(ROOT)}, {run.error}", file=sys.stderr)
-    sys.exit(bool(failed))
+        yield f"{run.notebook.relative_to(root).as_posix()}, {run.error}"
+
+
+def main() -> None:
+    """Execute what is stale, compare all; exit 1 if something failed, and say what."""
+    parser = argparse.ArgumentParser(prog="python -m tools.execute")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count())
+    parser.add_argument(
+        "--strict", action="store_true", help="fail if a checked output differs"
+    )
+    options = parser.parse_args()
+    faults = list(_faults(ROOT, options.jobs, options.strict))
+    for fault in faults:
+        print(f"\n{fault}", file=sys.stderr)
+    sys.exit(bool(faults))
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ Writes `<page>-light.png`, `<page>-dark.png`, `<page>-phone.png` for each page o
 """
 
 import argparse
+import io
 import os
 import shutil
 import sys
@@ -17,6 +18,7 @@ from PIL import Image, ImageDraw, ImageFont
 from playwright.sync_api import Browser, Page, Playwright, sync_playwright
 
 from tools.execute import listed_pages
+from tools.files import write_whole
 from tools.serve import HTML, ROOT, check_built, serving
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -29,6 +31,7 @@ QUIET = (
     "--disable-sync",
     "--no-default-browser-check",
     "--no-first-run",
+    "--no-proxy-server",
 )
 PAPER, INK = "#fbfaf7", "#24211c"
 
@@ -137,7 +140,7 @@ def take(html: Path, pages: list[str], out: Path) -> dict[tuple[str, str], Path]
                 tab.goto(f"{site}{page}.html")
                 settle(tab)
                 shot = out / f"{_label(page).replace('/', '-')}-{view.name}.png"
-                tab.screenshot(path=shot, full_page=True)
+                write_whole(shot, tab.screenshot(full_page=True))
                 shots[page, view.name] = shot
             context.close()
         browser.close()
@@ -196,7 +199,9 @@ def main() -> None:
         shots = take(check_built(options.html), listed_pages(ROOT), options.out)
     except FileNotFoundError as error:
         sys.exit(str(error))
-    contact_sheet(shots).save(options.out / "contact-sheet.png")
+    sheet = io.BytesIO()
+    contact_sheet(shots).save(sheet, format="png")
+    write_whole(options.out / "contact-sheet.png", sheet.getvalue())
     print(f"{len(shots)} screenshots and contact-sheet.png are in {options.out}")
 
 

@@ -429,7 +429,7 @@ def _place_of_part(
 
 def main() -> None:
     """Read the command line, and say what was written."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m tools.new_chapter")
     parser.add_argument("part", help=f"a folder: {', '.join(PARTS)}")
     parser.add_argument("stem", help="the chapter's name in every file, in snake_case")
     parser.add_argument("title", help="of the page")

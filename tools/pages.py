@@ -9,15 +9,18 @@ new is worse than none.
 """
 
 import hashlib
+import os
 import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+from tools import environment
 from tools.execute import listed_pages
+from tools.files import write_whole
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = environment.ROOT
 STAGED = ("_config.yml", "_toc.yml", "book", "lesson_utils")
 
 
@@ -43,18 +46,29 @@ def build(root: Path) -> bool:
         return False
     for folder in (html, site):
         shutil.rmtree(folder, ignore_errors=True)
-    command = [str(Path(sys.executable).with_name("jupyter-book")), "build"]
+    # Not the console script: it holds the path of the folder it was installed in.
+    call = "from jupyter_book.cli.main import main; main(prog_name='jupyter-book')"
+    command = [sys.executable, "-c", call, "build"]
     command += [str(source), "--path-output", str(site), "--all"]
     command += ["-W", "-n", "--keep-going"]
-    run = subprocess.run(command, capture_output=True, text=True, cwd=root)
+    run = subprocess.run(
+        command,
+        cwd=root,
+        env=environment.clean(os.environ),
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        errors="replace",
+    )
     log = re.sub(r"\x1b\[[0-9;]*m", "", run.stdout + run.stderr)
-    (out / "pages.log").write_text(log, encoding="utf-8")
+    write_whole(out / "pages.log", log)
     if run.returncode:
+        shutil.rmtree(site, ignore_errors=True)
         print(_faults(log) or log, file=sys.stderr)
         sys.exit(f"The pages were not built; the whole log is {out / 'pages.log'}")
     (site / "_build" / "html").rename(html)
     shutil.rmtree(site)
-    stamp.write_text(digest)
+    write_whole(stamp, digest)
     return True
 
 

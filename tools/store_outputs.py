@@ -12,8 +12,9 @@ from pathlib import Path
 
 import nbformat
 
-from tools.execute import run_cells
-from tools.tidy_notebooks import tidy
+from tools.files import write_notebook
+from tools.run_notebook import run_cells
+from tools.tidy_notebooks import stripped
 
 
 def store(notebook: Path) -> str | None:
@@ -26,16 +27,15 @@ def store(notebook: Path) -> str | None:
         The cell and traceback if a cell raised, and nothing is written then; or None.
     """
     book = nbformat.read(notebook, as_version=4)
-    error = run_cells(book, notebook.parent)
+    error = run_cells(book, notebook.resolve()).error
     if error is None:
-        nbformat.write(book, notebook)
-        tidy([notebook])  # drops the outputs of all other cells
+        write_notebook(notebook, stripped(book))  # no outputs of any other cells
     return error
 
 
 def main() -> None:
     """Store the outputs of the notebooks given; exit 1 if a cell raised."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m tools.store_outputs")
     parser.add_argument("notebooks", nargs="+", type=Path)
     failed = False
     for notebook in parser.parse_args().notebooks:

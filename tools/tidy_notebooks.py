@@ -13,6 +13,8 @@ from pathlib import Path
 
 import nbformat
 
+from tools.files import write_notebook
+
 ROOT = Path(__file__).resolve().parent.parent
 CHECKED = "nbval-check-output"
 
@@ -23,29 +25,49 @@ def tidy(notebooks: list[Path]) -> None:
     Args:
         notebooks: their paths.
     """
-    if not notebooks:
-        return
-    command = [sys.executable, "-m", "nbstripout", *map(str, notebooks)]
-    subprocess.run(command, check=True)
     for path in notebooks:
-        book = nbformat.read(path, as_version=4)
-        for cell in book.cells:
-            if "remove-input" in cell.metadata.get("tags", []):
-                # What the page hides, a quiz's answers, JupyterLab folds away.
-                cell.metadata["jupyter"] = {"source_hidden": True}
-            # nbval takes a cell without a count for one that was never run, and
-            # compares nothing. Which number it is matters to nobody.
-            if CHECKED in cell.metadata.get("tags", []) and cell.outputs:
-                cell.execution_count = 1
-                for output in cell.outputs:
-                    if "execution_count" in output:
-                        output.execution_count = 1
-        nbformat.write(book, path)
+        write_notebook(path, stripped(nbformat.read(path, as_version=4)))
+
+
+def stripped(book: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """A notebook in the form in which it is kept.
+
+    Args:
+        book: the notebook; it stays as it is.
+
+    Returns:
+        A copy.
+
+    Raises:
+        subprocess.CalledProcessError: nbstripout found no notebook in it.
+    """
+    done = subprocess.run(
+        [sys.executable, "-m", "nbstripout"],
+        input=nbformat.writes(book),
+        stdout=subprocess.PIPE,
+        check=True,
+        text=True,
+        encoding="utf-8",
+    )
+    book = nbformat.reads(done.stdout, as_version=4)
+    for cell in book.cells:
+        tags = cell.metadata.get("tags", [])
+        if "remove-input" in tags:
+            # What the page hides, a quiz's answers, JupyterLab folds away.
+            cell.metadata["jupyter"] = {"source_hidden": True}
+        # nbval takes a cell without a count for one that was never run, and
+        # compares nothing. Which number it is matters to nobody.
+        if CHECKED in tags and cell.outputs:
+            cell.execution_count = 1
+            for output in cell.outputs:
+                if "execution_count" in output:
+                    output.execution_count = 1
+    return book
 
 
 def main() -> None:
     """Tidy the notebooks given, or all of the book's."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m tools.tidy_notebooks")
     parser.add_argument("notebooks", nargs="*", type=Path)
     chosen = parser.parse_args().notebooks
     tidy(chosen or sorted((ROOT / "book").glob("*/*.ipynb")))

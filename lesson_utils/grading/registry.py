@@ -2,7 +2,9 @@
 
 import difflib
 import importlib
+import os
 import pkgutil
+from pathlib import Path
 
 from lesson_utils.grading.exercise import Exercise
 
@@ -65,7 +67,8 @@ def find(name: str) -> tuple[str, Exercise]:
     """The exercise of a name.
 
     Args:
-        name: "function", or "chapter.function", which imports that chapter only.
+        name: "function", or "chapter.function", which imports that chapter only. So
+            does "function" in a chapter's notebook: Jupyter says which one runs.
 
     Returns:
         The full name, and the exercise.
@@ -79,6 +82,10 @@ def find(name: str) -> tuple[str, Exercise]:
     chapter = name.rpartition(".")[0]
     if chapter in chapters() and name in (found := exercises_of(chapter)):
         return name, found[name]
+    # In a notebook its own chapter comes first, and no other's checks are imported.
+    own = Path(os.environ.get("JPY_SESSION_NAME", "")).stem
+    if own in chapters() and (full := f"{own}.{name}") in (found := exercises_of(own)):
+        return full, found[full]
     known = all_exercises()
     matches = [full for full in known if full.rpartition(".")[2] == name]
     if len(matches) > 1:

@@ -1,6 +1,7 @@
 """The built book in a browser without a network, and what can be wrong with a page."""
 
 import re
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -102,9 +103,42 @@ UNREACHED = """() => {
 }"""
 
 
+# What stands on the page where a formula should: TeX, or MathJax's complaint.
+UNSET_FORMULAS = r"""() => {
+  const found = [...document.querySelectorAll("mjx-merror, [data-mjx-error]")]
+    .map(e => `not understood: ${e.textContent.slice(0, 80)}`);
+  const wanted = document.querySelectorAll(".math").length;
+  const there = document.querySelectorAll("mjx-container").length;
+  if (there < wanted) found.push(`${there} of ${wanted} formulas are set`);
+  const copy = document.querySelector("article").cloneNode(true);
+  copy.querySelectorAll("pre, code, script, style").forEach(e => e.remove());
+  for (const left of ["\\(", "\\)", "\\[", "\\]", "$$"])
+    if (copy.textContent.includes(left)) found.push(`left over: ${left}`);
+  return found;
+}"""
+
+# Whether the page would be left when the quiz is sent, as Enter in it may do.
+SENT = """form => {
+  let prevented = false;
+  const see = event => { prevented = event.defaultPrevented; event.preventDefault(); };
+  document.addEventListener("submit", see, {once: true});
+  form.requestSubmit();
+  return !prevented;
+}"""
+
+MEGABYTE = 1_000_000
+DESKTOP, PHONE = 1280, 360
+# Milliseconds: of a click on what may not be there, and of what a busy machine delays.
+TIMEOUT, PATIENCE = 10_000, 120_000
+
+
 @dataclass
 class Visit:
-    """A page that is open, and what happened while it loaded."""
+    """A page that is open, and what happened while it loaded.
+
+    What is wrong with it is told by the methods that return a list, each of them one
+    rule: a fault an entry, none if all is well.
+    """
 
     page: Page
     outside: list[str] = field(default_factory=list)
@@ -130,9 +164,122 @@ class Visit:
         if line.type == "error" and "ERR_NAME_NOT_RESOLVED" not in line.text:
             self.errors.append(line.text)
 
+    def faults(self, *, chapter: bool) -> dict[str, list[str]]:
+        """All that is wrong with a page, in one visit.
+
+        Args:
+            chapter: whether the page must have solutions and a quiz.
+
+        Returns:
+            Faults by the rule they break; empty if there are none.
+        """
+        self.found: dict[str, list[str]] = {}
+        self.seconds: dict[str, float] = {}
+        # As it comes first, then by keyboard and mouse, last what changes the page.
+        self._apply("weight", self.too_heavy)
+        self._apply("alternative text", self.images_without_alt)
+        self._apply("formulas", self.unset_formulas)
+        self._apply("Tab", self.unreached_by_tab)
+        self._apply("solutions", self.stuck_solutions)
+        self._apply("quiz", self.quiz_faults)
+        if chapter:
+            self._apply("chapter", self.missing_parts)
+        self.unfold()
+        self.resize(PHONE)
+        self._apply("width on a phone", self.cut_off)
+        self.resize(DESKTOP)
+        for scheme in ("light", "dark"):
+            self._apply(f"accessibility, {scheme}", self.violations, scheme)
+        self._apply("other hosts", lambda: self.outside)
+        self._apply("console", lambda: self.errors)
+        return self.found
+
+    def _apply(self, rule: str, look: Callable[..., list[str]], *arguments) -> None:
+        start = time.perf_counter()
+        try:
+            faults = look(*arguments)
+        except Error as error:  # what was to be clicked is not there, and the like
+            faults = [f"could not be tried: {error}"]
+        self.seconds[rule] = time.perf_counter() - start
+        if faults:
+            self.found[rule] = list(faults)
+
+    def resize(self, width: int) -> None:
+        """Give the window another width, in CSS pixels."""
+        self.page.set_viewport_size({"width": width, "height": 900})
+        settle(self.page)
+
     def cut_off(self) -> list[str]:
         """What reaches over the window's edge."""
         return self.page.evaluate(CUT_OFF)
+
+    def unset_formulas(self) -> list[str]:
+        """Formulas that are not set, or not understood."""
+        return self.page.evaluate(UNSET_FORMULAS)
+
+    def too_heavy(self) -> list[str]:
+        """What weighs more than it may, in bytes."""
+        everything, own = self.weight()
+        # The theme, the formulas' fonts and scripts, and the index for searching.
+        limits = {"own": (own, MEGABYTE), "theme": (everything - own, 2 * MEGABYTE)}
+        return [f"{k}: {n} of {most}" for k, (n, most) in limits.items() if n >= most]
+
+    def missing_parts(self) -> list[str]:
+        """What every chapter has and this page has not."""
+        parts = {"solution": ".solution.admonition", "quiz": ".lc-quiz-question"}
+        return [
+            name for name, css in parts.items() if not self.page.locator(css).count()
+        ]
+
+    def stuck_solutions(self) -> list[str]:
+        """Solutions that are open at first, or obey the mouse or keyboard not."""
+        faults = []
+        for solution in self.page.locator(".solution.admonition").all():
+            button = solution.locator(".toggle-button")
+            content = solution.locator(".solution-content, section, div").first
+            if content.is_visible():
+                faults.append(f"open at first: {solution.inner_text()[:60]}")
+                continue
+            for way, act in {
+                "mouse": lambda b: b.click(timeout=TIMEOUT),
+                "keyboard": lambda b: b.press("Enter", timeout=TIMEOUT),
+            }.items():
+                act(button)
+                state = button.get_attribute("aria-expanded", timeout=TIMEOUT)
+                if not content.is_visible() or state != "true":
+                    faults.append(f"{way} opens nothing: {solution.inner_text()[:60]}")
+                act(button)
+                if content.is_visible():
+                    faults.append(f"{way} closes nothing: {solution.inner_text()[:60]}")
+        return faults
+
+    def quiz_faults(self) -> list[str]:
+        """Answers without feedback, by mouse or keyboard, and a quiz that is sent."""
+        faults = []
+        questions = self.page.locator(".lc-quiz-question").all()
+        for question in questions:
+            words = question.inner_text()[:60]
+            feedback = question.locator(".lc-quiz-feedback:visible")
+            if feedback.count():
+                faults.append(f"answered at first: {words}")
+            for kind in ("wrong", "right"):
+                choice = question.locator(f".lc-quiz-choice:has(.lc-{kind})").first
+                choice.locator("label").click(timeout=TIMEOUT)
+                shown = choice.locator(".lc-quiz-feedback").is_visible()
+                if not shown or feedback.count() != 1:
+                    faults.append(f"no feedback on {kind}: {words}")
+        for question in questions[:1]:
+            question.locator("input").first.focus(timeout=TIMEOUT)
+            self.page.keyboard.press("Space")
+            self.page.keyboard.press("ArrowDown")
+            second = question.locator(".lc-quiz-choice").nth(1)
+            feedback = second.locator(".lc-quiz-feedback")
+            checked = second.locator("input").is_checked(timeout=TIMEOUT)
+            if not checked or not feedback.is_visible():
+                faults.append("the keyboard chooses no answer")
+            if self.page.locator(".lc-quiz").first.evaluate(SENT):
+                faults.append("the quiz is sent, and the page loaded anew")
+        return faults
 
     def images_without_alt(self) -> list[str]:
         """Images that say nothing to those who do not see them."""
@@ -148,8 +295,12 @@ class Visit:
                 return []
         return self.page.evaluate(UNREACHED)
 
-    def violations(self) -> list[str]:
-        """What axe-core finds to be serious or critical."""
+    def violations(self, scheme: str = "light") -> list[str]:
+        """What axe-core finds to be serious or critical in light or in dark."""
+        self.page.emulate_media(color_scheme=scheme)
+        if self.page.locator("html[data-theme]").count():
+            self.page.wait_for_selector(f"html[data-theme={scheme}]")
+        settle(self.page)
         self.page.evaluate(THIN_OUT_CODE)
         # Preloading reads style sheets by addresses relative to the wrong folder.
         results = Axe().run(
@@ -214,16 +365,19 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
-def _opener(browser: Browser) -> Iterator[Callable[..., Visit]]:
+@pytest.fixture
+def open_page(browser: Browser) -> Iterator[Callable[..., Visit]]:
+    """A function that opens a page in a fresh profile and waits for its formulas."""
     with ExitStack() as contexts:
 
-        def open_page(site: str, path: str, *, width=1280, scheme="light") -> Visit:
+        def open_page(site: str, path: str, *, width=DESKTOP, scheme="light") -> Visit:
             context = browser.new_context(
                 viewport={"width": width, "height": 900},
                 color_scheme=scheme,
                 reduced_motion="reduce",  # no colour is measured halfway to another
             )
             contexts.callback(context.close)
+            context.set_default_timeout(PATIENCE)
             visit = Visit(context.new_page())
             visit.page.on("request", visit.note_request)
             visit.page.on("response", visit.note_response)
@@ -234,15 +388,3 @@ def _opener(browser: Browser) -> Iterator[Callable[..., Visit]]:
             return visit
 
         yield open_page
-
-
-@pytest.fixture
-def open_page(browser: Browser) -> Iterator[Callable[..., Visit]]:
-    """A function that opens a page in a fresh profile and waits for its formulas."""
-    yield from _opener(browser)
-
-
-@pytest.fixture(scope="module")
-def keep_open(browser: Browser) -> Iterator[Callable[..., Visit]]:
-    """The same for a page that several tests read."""
-    yield from _opener(browser)

@@ -10,6 +10,8 @@ PAGE = """<!DOCTYPE html>
 <html lang="en"><head><title>A page</title><link rel="icon" href="data:,"></head>
 <body><main><article><h1>A page</h1>{}</article></main></body></html>"""
 
+WIDE = '<div style="width: 500px">wide</div>'
+
 
 @pytest.fixture
 def open_with(open_page, tmp_path):
@@ -24,13 +26,119 @@ def open_with(open_page, tmp_path):
 
 
 def test_a_good_page_has_no_faults(open_with):
-    visit = open_with('<p>All is <a href="page.html">well</a>.</p>', width=360)
-    assert visit.outside == []
-    assert visit.errors == []
-    assert visit.cut_off() == []
-    assert visit.images_without_alt() == []
-    assert visit.unreached_by_tab() == []
-    assert visit.violations() == []
+    visit = open_with('<p>All is <a href="page.html">well</a>.</p>')
+    assert visit.faults(chapter=False) == {}
+
+
+def test_one_visit_finds_faults_of_every_rule_and_names_them(open_with):
+    visit = open_with(
+        f"""<h2>Faults</h2>{WIDE}<!--{"x" * 1_000_000}-->
+        <p class="math">\\(x\\)</p>
+        <div class="solution admonition"><div>Open.</div></div>
+        <form class="lc-quiz">{question("<i hidden>", "<i hidden>")}</form>
+        <script src="https://example.org/a.js"></script>
+        <script>console.error("broken")</script>
+        <img src="data:image/gif;base64,R0lGODlhAQABAAAAACw=">
+        <a href="page.html" style="outline: none">a</a>
+        <p style="color: #999; background: #aaa">Pale</p>"""
+    )
+    assert set(visit.faults(chapter=True)) == {
+        "weight",
+        "alternative text",
+        "formulas",
+        "Tab",
+        "solutions",
+        "quiz",
+        "width on a phone",
+        "accessibility, light",
+        "accessibility, dark",
+        "other hosts",
+        "console",
+    }
+
+
+def test_a_fault_that_stops_a_rule_does_not_stop_the_others(open_with):
+    visit = open_with('<div class="solution admonition"></div><p>No quiz.</p>')
+    faults = visit.faults(chapter=True)
+    assert faults["solutions"][0].startswith("could not be tried")
+    assert faults["chapter"] == ["quiz"]
+
+
+def test_a_formula_that_is_not_set(open_with):
+    visit = open_with(r'<p class="math">\(x^2\)</p><mjx-merror>\x</mjx-merror>')
+    assert visit.unset_formulas() == [
+        r"not understood: \x",
+        "0 of 1 formulas are set",
+        r"left over: \(",
+        r"left over: \)",
+    ]
+
+
+SOLUTION = """<div class="solution admonition">
+<button class="toggle-button" aria-expanded="false">Show</button>
+<section {}>Because.</section></div>
+<script>document.querySelector("button").onclick = event => {{
+  const shown = document.querySelector("section");
+  if ({}) shown.hidden = !shown.hidden;
+  event.target.setAttribute("aria-expanded", !shown.hidden);
+}}</script>"""
+
+
+@pytest.mark.parametrize(
+    ("hidden", "when", "begins"),
+    [
+        ("hidden", "true", []),
+        ("", "true", ["open at first"]),
+        ("hidden", "event.detail === 0", ["mouse opens nothing"]),
+        ("hidden", "event.detail > 0", ["keyboard opens nothing"]),
+        ("hidden", "shown.hidden", ["mouse closes nothing", "keyboard closes nothing"]),
+    ],
+)
+def test_a_solution_that_does_not_obey(open_with, hidden, when, begins):
+    faults = open_with(SOLUTION.format(hidden, when)).stuck_solutions()
+    assert [fault.partition(":")[0] for fault in faults] == begins
+
+
+def question(wrong, right):
+    kinds = {"wrong": wrong, "right": right}
+    choices = (
+        f'''<div class="lc-quiz-choice"><input type="radio" name="q" id="{kind}">
+        <label for="{kind}">{kind}</label>
+        <span class="lc-quiz-feedback lc-{kind}">{before}No, it is.</span></div>'''
+        for kind, before in kinds.items()
+    )
+    return f'<div class="lc-quiz-question">{"".join(choices)}</div>'
+
+
+QUIZ = """<style>.lc-quiz-feedback {{ display: none }}
+input:checked ~ .lc-quiz-feedback {{ display: inline }} {}</style>
+<form class="lc-quiz" onsubmit="{}">{}</form>"""
+
+
+@pytest.mark.parametrize(
+    ("style", "submit", "begins"),
+    [
+        ("", "return false", []),
+        ("", "", ["the quiz is sent, and the page loaded anew"]),
+        (
+            ".lc-wrong { display: inline !important }",
+            "return false",
+            ["answered at first", "no feedback on right"],
+        ),
+        (
+            ".lc-right { display: none !important }",
+            "return false",
+            ["no feedback on right", "the keyboard chooses no answer"],
+        ),
+    ],
+)
+def test_a_quiz_that_does_not_answer(open_with, style, submit, begins):
+    visit = open_with(QUIZ.format(style, submit, question("", "")))
+    assert [f.partition(": ")[0] for f in visit.quiz_faults()] == begins
+
+
+def test_what_a_chapter_lacks(open_with):
+    assert open_with("<p>Nothing.</p>").missing_parts() == ["solution", "quiz"]
 
 
 @pytest.mark.parametrize(
@@ -57,9 +165,6 @@ def test_a_request_to_another_host(content, open_with):
 )
 def test_an_error_on_the_console(content, open_with):
     assert len(open_with(content).errors) == 1
-
-
-WIDE = '<div style="width: 500px">wide</div>'
 
 
 @pytest.mark.parametrize("around", ["<div>{}</div>", '<p style="overflow: hidden">{}'])
@@ -109,3 +214,8 @@ def test_weight_counts_own_pictures(open_with, tmp_path):
     ).weight()
     assert 5000 < own < 6000
     assert 12000 < everything < 13000
+
+
+def test_a_page_that_is_too_heavy(open_with):
+    (fault,) = open_with(f"<!--{'x' * 1_000_000}-->").too_heavy()
+    assert fault.startswith("own: 1000")

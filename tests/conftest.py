@@ -1,0 +1,15 @@
+"""What every test may rely on, whoever runs it."""
+
+import pytest
+
+from tools.environment import PROXIES
+
+
+@pytest.fixture(autouse=True, scope="session")
+def no_proxies():
+    """Servers of the tests are on this machine, and no proxy stands before it."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in PROXIES:
+            patch.delenv(name, raising=False)
+            patch.delenv(name.lower(), raising=False)
+        yield
