@@ -284,8 +284,8 @@ def anchor_targets(
         std: see `encode_offsets`.
 
     Returns:
-        offsets: (B, 4A), `encode_offsets` of each bound anchor, and 0 for the others.
-        mask: (B, 4A), of the offsets' type: 1 where an offset counts, 0 elsewhere.
+        offsets: (B, A, 4), `encode_offsets` of each bound anchor, and 0 for the others.
+        mask: (B, A), bool: the anchors that are bound, whose offsets count.
         classes: (B, A), int64: 0 for background, class + 1 for the others.
 
     Raises:
@@ -293,7 +293,8 @@ def anchor_targets(
             anchor or a true box is no xyxy box or has no width or no height, or the
             threshold leaves [0, 1].
 
-    Source: in the form of d2l's `multibox_target`, which treats padding as boxes.
+    Source: after d2l's `multibox_target`, which returns offsets and mask flat, as
+        (B, 4A), and treats padding as boxes.
     """
     _check_labels(labels)
     _centre_and_side("anchors", anchors)
@@ -310,10 +311,9 @@ def anchor_targets(
     chosen, anchor = truths[row[bound]], bound.nonzero()[:, 1]
     offsets = truths.new_zeros(*row.shape, 4)
     offsets[bound] = encode_offsets(anchors[anchor], chosen[:, 1:], std=std)
-    mask = bound[..., None].expand_as(offsets).to(offsets.dtype)
     classes = torch.zeros_like(row)
     classes[bound] = chosen[:, 0].long() + 1
-    return offsets.flatten(1), mask.flatten(1), classes
+    return offsets, bound, classes
 
 
 def _bind(iou: Tensor) -> Iterator[tuple[int, int]]:

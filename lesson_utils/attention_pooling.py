@@ -218,7 +218,9 @@ def drop(images: Tensor, maps: Tensor, *, threshold: float = 0.5) -> Tensor:
 
     Args:
         images: (B, C, H, W).
-        maps: (B, h, w), in [0, 1], enlarged to the picture's size.
+        maps: (B, h, w), in [0, 1], enlarged to the picture's size, edge to edge. (The
+            authors' code enlarges from the middle of the corner cells, by
+            `align_corners=True`, so that what it drops lies a little further out.)
         threshold: in [0, 1).
 
     Returns:
