@@ -230,7 +230,7 @@ def encode_offsets(
     centre, side = _centre_and_side("anchors", anchors)
     new_centre, new_side = _centre_and_side("boxes", boxes)
     moved = (new_centre - centre) / side
-    return torch.cat([moved, (new_side / side).log()], dim=-1) / _std(std, anchors)
+    return torch.cat([moved, (new_side / side).log()], dim=-1) / _std(std, side)
 
 
 def decode_offsets(
@@ -256,7 +256,7 @@ def decode_offsets(
     centre, side = _centre_and_side("anchors", anchors)
     if offsets.shape[-1:] != (4,):
         raise ValueError(f"offsets must be (..., N, 4), got {tuple(offsets.shape)}")
-    moved, grown = (offsets * _std(std, anchors)).split(2, dim=-1)
+    moved, grown = (offsets * _std(std, side)).split(2, dim=-1)
     boxes = torch.cat([centre + moved * side, grown.exp() * side], dim=-1)
     if not boxes.isfinite().all():
         bad = ~boxes.isfinite().all(dim=-1)

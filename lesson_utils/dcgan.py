@@ -474,6 +474,8 @@ def lattice_power(images: Tensor, period: int = 2) -> Tensor:
             f"period must be at least 2 and divide S, S at least 4 periods, got "
             f"{period} for {tuple(images.shape[-2:])}"
         )
+    if not images.numel():  # some transforms refuse an empty batch
+        return images.new_zeros(images.shape[:-2])
     flat = images - images.mean((-2, -1), keepdim=True)
     power = torch.fft.fft2(flat).abs().square()  # (..., S, S)
     peaks = torch.arange(0, size, size // period)
@@ -484,7 +486,10 @@ def lattice_power(images: Tensor, period: int = 2) -> Tensor:
         for right in (-1, 0, 1)
         if (down, right) != (0, 0)
     ]
-    return power[..., rows, columns].mean(-1) / torch.stack(around).mean((0, -1))
+    # In a flat picture nothing stands out: 1, not 0 / 0.
+    tiny = torch.finfo(power.dtype).tiny
+    peak, rest = power[..., rows, columns].mean(-1), torch.stack(around).mean((0, -1))
+    return (peak + tiny) / (rest + tiny)
 
 
 def _transposed(width: int, following: int, *, bias: bool) -> list[nn.Module]:

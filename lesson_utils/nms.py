@@ -90,7 +90,7 @@ def nms(boxes: Tensor, scores: Tensor, iou_threshold: float) -> Tensor:
     """
     _check(boxes, scores, iou_threshold)
     rows = scores.argsort(descending=True, stable=True)
-    left = _columns(boxes)[:, rows]  # (5, N)
+    left = _columns(boxes.detach())[:, rows]  # (5, N); which to keep has no slope
     pairs = _pairs_side_by_side(left)
     if pairs is not None:
         better, worse = pairs

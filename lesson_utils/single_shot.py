@@ -63,7 +63,8 @@ def flatten_head(output: Tensor, values: int) -> Tensor:
         raise ValueError(
             f"output must be (B, n * {values}, H, W), got {tuple(output.shape)}"
         )
-    return output.permute(0, 2, 3, 1).reshape(len(output), -1, values)
+    rows = output.shape[1:].numel() // values  # said, since of nothing -1 is ambiguous
+    return output.permute(0, 2, 3, 1).reshape(len(output), rows, values)
 
 
 class SingleShot(nn.Module):

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_any, tree_map
@@ -90,24 +91,26 @@ def _inside(value):
 
 
 def _is_foreign(value) -> bool:
-    return isinstance(value, Tensor) and not isinstance(value, StandIn) and value.dim() > 0
+    return (
+        isinstance(value, Tensor) and not isinstance(value, StandIn) and value.dim() > 0
+    )
 
 
 def there(value):
     """Tensors of a tree as they would be on the other device."""
     return tree_map(
-        lambda t: StandIn(t).requires_grad_(t.requires_grad)
-        if isinstance(t, Tensor) and not isinstance(t, StandIn)
-        else t,
+        lambda t: (
+            StandIn(t).requires_grad_(t.requires_grad)
+            if isinstance(t, Tensor) and not isinstance(t, StandIn)
+            else t
+        ),
         value,
     )
 
 
 def back(value):
     """Tensors of a tree on the CPU again."""
-    return tree_map(
-        lambda t: t.detach().inner if isinstance(t, StandIn) else t, value
-    )
+    return tree_map(lambda t: t.detach().inner if isinstance(t, StandIn) else t, value)
 
 
 class _Moving(TorchFunctionMode):
@@ -119,6 +122,20 @@ class _Moving(TorchFunctionMode):
             if function is torch.as_tensor and isinstance(args[0], StandIn):
                 return args[0].to(kwargs.get("dtype") or args[0].dtype)
             return StandIn(function(*args, **{**kwargs, "device": "cpu"}))
+        # These make a tensor of a plain number below what can be seen from here.
+        if function in (torch.where, Tensor.where):
+            args = _numbers_as_tensors(args)
+        if function is Tensor.__setitem__ and isinstance(args[0], StandIn):
+            tensor, place, value = args
+            if _is_foreign(value):
+                raise RuntimeError(f"{function}: a value that is on the CPU")
+            tensor.inner[tree_map(_inside, place)] = _inside(value)
+            return None
+        if function is F.cosine_similarity and isinstance(args[0], StandIn):
+            first, second = (F.normalize(a, dim=kwargs.get("dim", 1)) for a in args[:2])
+            return (first * second).sum(kwargs.get("dim", 1))
+        if function is F.one_hot and isinstance(args[0], StandIn):
+            return StandIn(F.one_hot(args[0].inner, *args[1:], **kwargs))
         if function in (Tensor.to, Tensor.new_tensor):
             return self._moved(function, args, kwargs)
         return function(*args, **kwargs)
@@ -138,6 +155,17 @@ class _Moving(TorchFunctionMode):
         dtype = like.dtype if like is not None else (dtypes or [tensor.dtype])[0]
         moved = StandIn(tensor.detach().to(dtype, copy=True))
         return moved.requires_grad_(tensor.requires_grad)
+
+
+def _numbers_as_tensors(args: tuple) -> tuple:
+    like = [a for a in args if isinstance(a, StandIn) and a.dtype != torch.bool]
+    if not any(isinstance(a, StandIn) for a in args):
+        return args
+    dtype = like[0].dtype if like else None
+    return tuple(
+        a if isinstance(a, Tensor) else StandIn(torch.tensor(a, dtype=dtype))
+        for a in args
+    )
 
 
 def _is_there(device) -> bool:

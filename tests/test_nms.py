@@ -297,7 +297,7 @@ class TestDetection:
     def test_only_background(self):
         logits = torch.tensor([9.0, 0, 0]).expand(1, len(self.anchors), 3)
         (found,) = multibox_detection(
-            logits, torch.zeros(1, 4 * len(self.anchors)), self.anchors
+            logits, torch.zeros(1, len(self.anchors), 4), self.anchors
         )
         assert found.boxes.shape == (0, 4)
         assert found.scores.shape == found.labels.shape == (0,)

@@ -310,7 +310,7 @@ def diagnose(
     missed, taken = real.clone(), ~real
     iou = box_iou(found.boxes, truths[:, 1:]).masked_fill(~real, -1)  # (N, M)
     same = found.labels[:, None] == truths[:, 0]
-    kinds, about = [], torch.full((len(iou),), -1)
+    kinds, about = [], torch.full((len(iou),), -1, device=iou.device)
     for n, (overlap, own) in enumerate(zip(iou, same, strict=True)):
         for kind, candidates, least in (
             ("right", own & ~taken, iou_threshold),

@@ -2,6 +2,7 @@
 
 import math
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -25,8 +26,12 @@ def slerp(start: Tensor, end: Tensor, share: Tensor | float) -> Tensor:
     """
     cosine = F.cosine_similarity(start, end, dim=-1)[..., None].clamp(-1, 1)
     angle = cosine.arccos()
-    if not (angle < math.pi - 1e-3).all() or not (start.norm(dim=-1) > 0).all():
-        raise ValueError("start and end must not be 0, nor opposite to each other")
+    lengths = torch.minimum(start.norm(dim=-1), end.norm(dim=-1))
+    if not (angle < math.pi - 1e-3).all() or not (lengths > 0).all():
+        raise ValueError(
+            "start and end must not be 0, nor opposite to each other, got an angle of "
+            f"{angle.max().item():.4f} and a length of {lengths.min().item():g}"
+        )
     straight = angle < 1e-3  # the arc is its chord, and the sine below nearly 0
     sine = angle.where(~straight, 1.0).sin()
     first = (((1 - share) * angle).sin() / sine).where(~straight, 1 - share)
