@@ -62,8 +62,13 @@ def tanh(x: Tensor) -> Tensor:
     """
     require_floating("x", x)
     positive = x > 0
-    z = torch.where(positive, -2 * x, 2 * x).expm1()  # in (-1, 0]
-    ratio = z / (z + 2)
+    twice = torch.where(positive, -2 * x, 2 * x)  # -2 |x|, with a slope at 0
+    # Near 0 the value needs expm1; far out the slope needs exp, since that of expm1 is
+    # computed as the value plus 1, of which nothing is left where the value is -1.
+    far = twice < -1
+    z = twice.masked_fill(far, 0).expm1()  # in (-1, 0]
+    e = twice.masked_fill(~far, -1).exp()  # in [0, 0.37)
+    ratio = torch.where(far, (e - 1) / (e + 1), z / (z + 2))
     return torch.where(positive, -ratio, ratio)
 
 
@@ -177,7 +182,12 @@ def elu(x: Tensor, *, alpha: float = 1.0) -> Tensor:
     require_floating("x", x)
     require_finite_number("alpha", alpha)
     # What is not chosen must not overflow: 0 times infinity would be its gradient.
-    below = torch.where(x > 0, 0, x).expm1()
+    below = torch.where(x > 0, 0, x)
+    # Near 0 the value needs expm1; far below it the slope needs exp, since that of
+    # expm1 is computed as the value plus 1, which has no digits left.
+    far = below < -1
+    near = below.masked_fill(far, 0).expm1()
+    below = torch.where(far, below.exp() - 1, near)
     return torch.where(x > 0, x, alpha * below)
 
 

@@ -230,7 +230,7 @@ def encode_offsets(
     centre, side = _centre_and_side("anchors", anchors)
     new_centre, new_side = _centre_and_side("boxes", boxes)
     moved = (new_centre - centre) / side
-    return torch.cat([moved, (new_side / side).log()], dim=-1) / _std(std, anchors)
+    return torch.cat([moved, (new_side / side).log()], dim=-1) / _std(std, side)
 
 
 def decode_offsets(
@@ -256,7 +256,7 @@ def decode_offsets(
     centre, side = _centre_and_side("anchors", anchors)
     if offsets.shape[-1:] != (4,):
         raise ValueError(f"offsets must be (..., N, 4), got {tuple(offsets.shape)}")
-    moved, grown = (offsets * _std(std, anchors)).split(2, dim=-1)
+    moved, grown = (offsets * _std(std, side)).split(2, dim=-1)
     boxes = torch.cat([centre + moved * side, grown.exp() * side], dim=-1)
     if not boxes.isfinite().all():
         bad = ~boxes.isfinite().all(dim=-1)
@@ -284,8 +284,8 @@ def anchor_targets(
         std: see `encode_offsets`.
 
     Returns:
-        offsets: (B, 4A), `encode_offsets` of each bound anchor, and 0 for the others.
-        mask: (B, 4A), of the offsets' type: 1 where an offset counts, 0 elsewhere.
+        offsets: (B, A, 4), `encode_offsets` of each bound anchor, and 0 for the others.
+        mask: (B, A), bool: the anchors that are bound, whose offsets count.
         classes: (B, A), int64: 0 for background, class + 1 for the others.
 
     Raises:
@@ -293,7 +293,8 @@ def anchor_targets(
             anchor or a true box is no xyxy box or has no width or no height, or the
             threshold leaves [0, 1].
 
-    Source: in the form of d2l's `multibox_target`, which treats padding as boxes.
+    Source: after d2l's `multibox_target`, which returns offsets and mask flat, as
+        (B, 4A), and treats padding as boxes.
     """
     _check_labels(labels)
     _centre_and_side("anchors", anchors)
@@ -310,10 +311,9 @@ def anchor_targets(
     chosen, anchor = truths[row[bound]], bound.nonzero()[:, 1]
     offsets = truths.new_zeros(*row.shape, 4)
     offsets[bound] = encode_offsets(anchors[anchor], chosen[:, 1:], std=std)
-    mask = bound[..., None].expand_as(offsets).to(offsets.dtype)
     classes = torch.zeros_like(row)
     classes[bound] = chosen[:, 0].long() + 1
-    return offsets.flatten(1), mask.flatten(1), classes
+    return offsets, bound, classes
 
 
 def _bind(iou: Tensor) -> Iterator[tuple[int, int]]:

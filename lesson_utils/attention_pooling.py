@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lesson_utils.bilinear import signed_sqrt
+from lesson_utils.common.dtypes import at_least_float32
 from lesson_utils.common.require import require_shape, require_share, require_whole
 
 
@@ -155,8 +156,8 @@ def attention_boxes(maps: Tensor, *, threshold: float = 0.5) -> Tensor:
         threshold: in [0, 1).
 
     Returns:
-        (B, 4), xyxy in shares of the picture, around whole cells; the whole picture
-        where a map is nowhere above the threshold.
+        (B, 4), xyxy in shares of the picture, around whole cells, at least float32; the
+        whole picture where a map is nowhere above the threshold.
 
     Raises:
         ValueError: maps outside [0, 1] or of another shape, or a threshold outside
@@ -173,7 +174,9 @@ def attention_boxes(maps: Tensor, *, threshold: float = 0.5) -> Tensor:
         there = above.any(dim).int()  # (B, W), then (B, H)
         first = there.argmax(1)
         last = length - there.flip(1).argmax(1)
-        edges.append(torch.stack([first, last], dim=1) / length)
+        # Whole numbers divided would be of torch's default dtype.
+        ends = torch.stack([first, last], dim=1).to(at_least_float32(maps).dtype)
+        edges.append(ends / length)
     (x1, x2), (y1, y2) = (edge.unbind(1) for edge in edges)
     return torch.stack([x1, y1, x2, y2], dim=1)
 
@@ -199,6 +202,8 @@ def crop(images: Tensor, boxes: Tensor) -> Tensor:
             f"boxes must be one for each of {len(images)} images, got "
             f"{tuple(boxes.shape)}"
         )
+    if not len(images):  # torch refuses an empty grid
+        return images.clone()
     low, high = boxes[:, :2], boxes[:, 2:]
     if not ((low >= 0) & (low < high) & (high <= 1)).all():
         raise ValueError(
@@ -218,7 +223,9 @@ def drop(images: Tensor, maps: Tensor, *, threshold: float = 0.5) -> Tensor:
 
     Args:
         images: (B, C, H, W).
-        maps: (B, h, w), in [0, 1], enlarged to the picture's size.
+        maps: (B, h, w), in [0, 1], enlarged to the picture's size, edge to edge. (The
+            authors' code enlarges from the middle of the corner cells, by
+            `align_corners=True`, so that what it drops lies a little further out.)
         threshold: in [0, 1).
 
     Returns:

@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
+from lesson_utils.common.dtypes import as_floating, at_least_float32
 from lesson_utils.common.require import (
     require_positive,
     require_probabilities,
@@ -36,7 +37,7 @@ def flip_boxes(boxes: Tensor, width: int) -> Tensor:
         width: W, in pixels.
 
     Returns:
-        (N, 4), with x1 <= x2 again.
+        (N, 4), with x1 <= x2 again; int64 for whole numbers.
 
     Raises:
         ValueError: boxes are not (N, 4), or one is not within 0 <= x1 <= x2 <= W.
@@ -45,6 +46,8 @@ def flip_boxes(boxes: Tensor, width: int) -> Tensor:
         returns the same.
     """
     _check_boxes(boxes, math.inf, width)
+    # In bytes, a width of 300 less x would count from 0 again.
+    boxes = boxes if boxes.is_floating_point() else boxes.long()
     x1, y1, x2, y2 = boxes.unbind(dim=1)
     return torch.stack([width - x2, y1, width - x1, y2], dim=1)
 
@@ -154,10 +157,12 @@ def resized_crop(
     _check_picture(image)
     x1, y1, x2, y2 = _checked_crop(crop, *image.shape[-2:])
     cut = image[..., y1:y2, x1:x2].reshape(-1, *image.shape[-3:-2], y2 - y1, x2 - x1)
+    pair = size_pair("size", size)
+    # In float32 at least, since torch smooths nothing in half precision.
     resized = F.interpolate(
-        cut, size_pair("size", size), mode="bilinear", antialias=True
-    )
-    return resized.reshape(*image.shape[:-2], *size_pair("size", size))
+        at_least_float32(cut), pair, mode="bilinear", antialias=True
+    ).to(image.dtype)
+    return resized.reshape(*image.shape[:-2], *pair)
 
 
 def crop_boxes(
@@ -183,7 +188,7 @@ def crop_boxes(
     _check_boxes(boxes, math.inf, math.inf)
     x1, y1, x2, y2 = _checked_crop(crop, math.inf, math.inf)
     height, width = size_pair("size", size)
-    boxes = boxes if boxes.is_floating_point() else boxes.float()
+    boxes = as_floating(boxes)
     scale = boxes.new_tensor([width / (x2 - x1), height / (y2 - y1)] * 2)
     x = (boxes[:, 0::2] - x1).clamp(0, x2 - x1)  # (N, 2)
     y = (boxes[:, 1::2] - y1).clamp(0, y2 - y1)  # (N, 2)

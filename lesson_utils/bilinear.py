@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lesson_utils.common.dtypes import at_least_float32
 from lesson_utils.common.require import (
     require_choice,
     require_floating,
@@ -245,8 +246,7 @@ class CompactBilinear(nn.Module):
 
 def _positions_last(features: Tensor) -> Tensor:
     """(B, C, H, W) as (B, H·W, C), in float32 at least."""
-    rows = features.flatten(2).transpose(1, 2)
-    return rows.float() if rows.dtype in (torch.half, torch.bfloat16) else rows
+    return at_least_float32(features.flatten(2).transpose(1, 2))
 
 
 def _check_features(features1: Tensor, features2: Tensor) -> None:

@@ -8,7 +8,6 @@ are (B, latent_dim), standard normal.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -449,65 +448,6 @@ def sample(generator: Generator, latents: Tensor, *, batch_size: int = 256) -> T
     return torch.cat(pictures)
 
 
-def slerp(start: Tensor, end: Tensor, share: Tensor | float) -> Tensor:
-    """Between two vectors along the arc, so that the length does not sag on the way.
-
-    Args:
-        start: (..., D), not 0.
-        end: (..., D), not 0, and not opposite to `start`.
-        share: how far, a scalar or a shape that fits (..., 1); 0 is `start`, 1 `end`.
-
-    Returns:
-        (..., D); for two of one length, vectors of that length.
-
-    Raises:
-        ValueError: two vectors are opposite, or one is 0: then no arc is the shortest.
-
-    Source: Shoemake, Animating Rotation with Quaternion Curves, SIGGRAPH 1985; for
-        latent vectors White, Sampling Generative Networks, 2016.
-    """
-    cosine = F.cosine_similarity(start, end, dim=-1)[..., None].clamp(-1, 1)
-    angle = cosine.arccos()
-    if not (angle < math.pi - 1e-3).all() or not (start.norm(dim=-1) > 0).all():
-        raise ValueError("start and end must not be 0, nor opposite to each other")
-    straight = angle < 1e-3  # the arc is its chord, and the sine below nearly 0
-    sine = angle.where(~straight, 1.0).sin()
-    first = (((1 - share) * angle).sin() / sine).where(~straight, 1 - share)
-    second = ((share * angle).sin() / sine).where(~straight, share)
-    return first * start + second * end
-
-
-def kernel_distance(features1: Tensor, features2: Tensor) -> Tensor:
-    """Squared maximum mean discrepancy under the kernel (x·y / D + 1)³, unbiased.
-
-    With the features of an Inception network this is the KID; any fixed features do.
-
-    Args:
-        features1: (N, D), N >= 2.
-        features2: (M, D), M >= 2.
-
-    Returns:
-        (), 0 on average for two samples of one distribution, so at times below 0.
-
-    Raises:
-        ValueError: features are not (N, D) with one D, or fewer than two.
-
-    Source: Bińkowski et al., Demystifying MMD GANs, ICLR 2018, section 3.
-    """
-    for name, features in (("features1", features1), ("features2", features2)):
-        if features.dim() != 2 or len(features) < 2:
-            raise ValueError(
-                f"{name} must be (N, D) with N >= 2, got {tuple(features.shape)}"
-            )
-    if features1.shape[1] != features2.shape[1]:
-        raise ValueError(
-            f"features1 and features2 must have one D, got {features1.shape[1]} and "
-            f"{features2.shape[1]}"
-        )
-    within = _mean_off_diagonal(features1) + _mean_off_diagonal(features2)
-    return within - 2 * _kernel(features1, features2).mean()
-
-
 def lattice_power(images: Tensor, period: int = 2) -> Tensor:
     """How much a pattern that repeats stands out of a picture's spectrum.
 
@@ -534,6 +474,8 @@ def lattice_power(images: Tensor, period: int = 2) -> Tensor:
             f"period must be at least 2 and divide S, S at least 4 periods, got "
             f"{period} for {tuple(images.shape[-2:])}"
         )
+    if not images.numel():  # some transforms refuse an empty batch
+        return images.new_zeros(images.shape[:-2])
     flat = images - images.mean((-2, -1), keepdim=True)
     power = torch.fft.fft2(flat).abs().square()  # (..., S, S)
     peaks = torch.arange(0, size, size // period)
@@ -544,7 +486,10 @@ def lattice_power(images: Tensor, period: int = 2) -> Tensor:
         for right in (-1, 0, 1)
         if (down, right) != (0, 0)
     ]
-    return power[..., rows, columns].mean(-1) / torch.stack(around).mean((0, -1))
+    # In a flat picture nothing stands out: 1, not 0 / 0.
+    tiny = torch.finfo(power.dtype).tiny
+    peak, rest = power[..., rows, columns].mean(-1), torch.stack(around).mean((0, -1))
+    return (peak + tiny) / (rest + tiny)
 
 
 def _transposed(width: int, following: int, *, bias: bool) -> list[nn.Module]:
@@ -563,16 +508,6 @@ def _widths(base_channels: int, image_size: int) -> list[int]:
     if image_size < 8 or image_size & (image_size - 1):
         raise ValueError(f"image_size must be a power of two >= 8, got {image_size}")
     return [base_channels << k for k in range(image_size.bit_length() - 3)]
-
-
-def _kernel(features1: Tensor, features2: Tensor) -> Tensor:
-    return (features1 @ features2.T / features1.shape[1] + 1) ** 3
-
-
-def _mean_off_diagonal(features: Tensor) -> Tensor:
-    # A vector with itself is left out: that is what makes the estimate unbiased.
-    kernel, number = _kernel(features, features), len(features)
-    return (kernel.sum() - kernel.trace()) / (number * (number - 1))
 
 
 def _check_range(name: str, values: Tensor, low: int, high: int) -> None:

@@ -8,10 +8,8 @@ them standardised by those, any other model takes its inputs as they are.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from types import MethodType
 from typing import TYPE_CHECKING
 
 import torch
@@ -19,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
+from lesson_utils.common.classifying import evaluating, predict, standardise
 from lesson_utils.common.require import (
     require_not_negative,
     require_positive,
@@ -123,7 +122,9 @@ def freeze(module: nn.Module) -> nn.Module:
     """Keep a module as it is: no gradients, and evaluation mode for good.
 
     Evaluation mode is half of it: in training mode batch norm would go on moving its
-    running statistics, gradients or not. `model.train()` passes a frozen module by.
+    running statistics, gradients or not. After `model.train()`, too, a frozen part
+    computes as in evaluation: a hook puts it back whenever it is called. A copy of it,
+    or one that was saved and loaded, is as frozen as it is.
 
     Args:
         module: a model or a part of one, of any shape, changed in place. Frozen as a
@@ -135,9 +136,9 @@ def freeze(module: nn.Module) -> nn.Module:
     Source: the definition; that batch norm's statistics are fixed along with its
         weights is in He et al., Deep Residual Learning, CVPR 2016, appendix A.
     """
-    module.eval().requires_grad_(False)
+    unfreeze(module).eval().requires_grad_(False)  # no part gets two hooks
     for part in module.modules():
-        part.train = MethodType(_stay, part)
+        part.register_forward_pre_hook(_stay_in_evaluation)
     return module
 
 
@@ -153,7 +154,9 @@ def unfreeze(module: nn.Module) -> nn.Module:
     Source: the definition.
     """
     for part in module.modules():
-        part.__dict__.pop("train", None)
+        hooks = part._forward_pre_hooks
+        for number in [n for n, hook in hooks.items() if hook is _stay_in_evaluation]:
+            del hooks[number]
     return module.requires_grad_().train()
 
 
@@ -196,41 +199,6 @@ def parameter_groups(
             "frozen: freeze first and replace the head then"
         )
     return [group for group in groups if group["params"]]
-
-
-def standardise(images: Tensor, model: nn.Module) -> Tensor:
-    """Pictures as a model takes them: its own mean taken off, by its own deviation.
-
-    Args:
-        images: (B, 3, H, W), uint8, or floating point in [0, 1].
-        model: with buffers `mean` and `std`, (3,) each; without them the images come
-            back as they are, whatever they hold.
-
-    Returns:
-        (B, 3, H, W), floating point.
-
-    Raises:
-        ValueError: the images are not (B, 3, H, W) in [0, 1] or uint8.
-
-    Source: Krizhevsky et al., ImageNet Classification with Deep Convolutional Neural
-        Networks, 2012, section 2, for the mean; by the deviation, too, as in
-        torchvision.
-    """
-    if getattr(model, "mean", None) is None:
-        return images
-    if images.dim() != 4 or images.shape[1] != len(model.mean):
-        raise ValueError(
-            f"images must be (B, {len(model.mean)}, H, W), got {tuple(images.shape)}"
-        )
-    if images.dtype == torch.uint8:
-        images = images.float() / 255
-    if not ((images >= 0) & (images <= 1)).all():  # false for NaN, too
-        raise ValueError(
-            "images must lie in [0, 1], or be uint8, got "
-            f"[{images.min().item():g}, {images.max().item():g}]"
-        )
-    shape = (-1, 1, 1)
-    return (images - model.mean.view(shape)) / model.std.view(shape)
 
 
 def train(
@@ -351,56 +319,6 @@ def extract_features(
     return torch.cat([part.cpu() for part in features])
 
 
-def predict(model: nn.Module, images: Tensor, *, batch_size: int = 256) -> Tensor:
-    """A model's logits, in evaluation mode.
-
-    Args:
-        model: from (B, ...) to (B, K); its modes are put back afterwards.
-        images: (N, 3, H, W), uint8 or in [0, 1], or what else the model takes.
-        batch_size: pictures at a time.
-
-    Returns:
-        (N, K), on the CPU.
-
-    Raises:
-        ValueError: there are no images, or they are not as said.
-
-    Source: the definition.
-    """
-    if not len(images):
-        raise ValueError(f"images must be at least one, got {tuple(images.shape)}")
-    device = next(model.parameters()).device
-    with _evaluating(model):
-        logits = [
-            model(standardise(part.to(device), model)).cpu()
-            for part in images.split(batch_size)
-        ]
-    return torch.cat(logits)
-
-
-def accuracy(
-    model: nn.Module, images: Tensor, labels: Tensor, *, batch_size: int = 256
-) -> float:
-    """The share of pictures whose largest logit is that of their label.
-
-    Args:
-        model: from (B, ...) to (B, K).
-        images: (N, 3, H, W), uint8 or in [0, 1], or what else the model takes.
-        labels: (N,).
-        batch_size: pictures at a time.
-
-    Returns:
-        A scalar in [0, 1].
-
-    Raises:
-        ValueError: there are no images, or they are not as said.
-
-    Source: the definition.
-    """
-    guesses = predict(model, images, batch_size=batch_size).argmax(1)
-    return (guesses == labels).float().mean().item()
-
-
 def take_per_class(
     data: Dataset, number: int, *, classes: Sequence[int]
 ) -> tuple[Tensor, Tensor]:
@@ -439,29 +357,16 @@ def take_per_class(
     return images, torch.arange(len(found)).repeat_interleave(number)
 
 
-def _stay(module: nn.Module, mode: bool = True) -> nn.Module:
-    """In place of a frozen module's `train`, which its parent calls: change nothing."""
-    return module
-
-
-@contextmanager
-def _evaluating(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode without gradients; each part's own mode is put back."""
-    modes = [(part, part.training) for part in model.modules()]
-    model.eval()
-    try:
-        with torch.no_grad():
-            yield
-    finally:
-        for part, mode in modes:
-            part.training = mode
+def _stay_in_evaluation(module: nn.Module, inputs: tuple) -> None:
+    """A hook, called before each forward pass of a frozen module."""
+    module.training = False
 
 
 def _gives_the_output(head: nn.Module, model: nn.Module, example: Tensor) -> bool:
     outputs = []
     handle = head.register_forward_hook(lambda *call: outputs.append(call[-1]))
     try:
-        with _evaluating(model):
+        with evaluating(model):
             result = model(example)
     finally:
         handle.remove()

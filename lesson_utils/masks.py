@@ -227,8 +227,8 @@ def match_template(image: Tensor, template: Tensor) -> Tensor:
     _check_template(image, template)
     # One constant taken from the whole picture changes no coefficient, but it keeps
     # the difference of two large numbers below from eating the digits.
-    image = (image - image.mean())[None]
-    template = (template - template.mean())[None]
+    image = _near_one(image - image.mean())[None]
+    template = _near_one(template - template.mean())[None]
     numerator = F.conv2d(image, template)[0, 0]  # the window's mean drops out
     size = template.shape[2:]
     square_sum = _window_sums(image.square().sum(1), size)  # (H - h + 1, W - w + 1)
@@ -429,6 +429,15 @@ def _window_sums(plane: Tensor, size: tuple[int, int]) -> Tensor:
     for side in ((size[0], 1), (1, size[1])):
         plane = F.avg_pool2d(plane, side, stride=1) * (side[0] * side[1])
     return plane[0]
+
+
+def _near_one(values: Tensor) -> Tensor:
+    """Divided, without rounding, by a power of two, so that no square leaves its type.
+
+    A coefficient of correlation does not see it.
+    """
+    largest = values.abs().amax()
+    return values * torch.ldexp(torch.ones_like(largest), -torch.frexp(largest)[1])
 
 
 def _check_template(image: Tensor, template: Tensor) -> None:

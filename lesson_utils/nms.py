@@ -7,13 +7,14 @@ anything, and are all kept.
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from lesson_utils.anchors import decode_offsets
 from lesson_utils.common.boxes import box_iou
+from lesson_utils.common.detections import Detections
+from lesson_utils.common.dtypes import at_least_float32
 from lesson_utils.common.require import (
     require_boxes,
     require_positive,
@@ -28,22 +29,6 @@ BLOCK = 160
 # How many pairs are listed at most, for they take some 100 bytes each; and at most
 # which share of all: a pair on a list takes as long as about twelve in a table.
 MAX_PAIRS, MAX_SHARE = 2**20, 1 / 12
-
-
-class Detections(NamedTuple):
-    """What a detector says of one picture, the surest first.
-
-    Attributes:
-        boxes: (N, 4), xyxy.
-        scores: (N,), probabilities.
-        labels: (N,), int64, classes from 0; the background is none of them.
-
-    Source: the definition.
-    """
-
-    boxes: Tensor
-    scores: Tensor
-    labels: Tensor
 
 
 def greedy_nms(
@@ -105,7 +90,7 @@ def nms(boxes: Tensor, scores: Tensor, iou_threshold: float) -> Tensor:
     """
     _check(boxes, scores, iou_threshold)
     rows = scores.argsort(descending=True, stable=True)
-    left = _columns(boxes)[:, rows]  # (5, N)
+    left = _columns(boxes.detach())[:, rows]  # (5, N); which to keep has no slope
     pairs = _pairs_side_by_side(left)
     if pairs is not None:
         better, worse = pairs
@@ -221,7 +206,7 @@ def multibox_detection(
 
     Args:
         logits: (B, A, K + 1), of K classes after the background, which is class 0.
-        offsets: (B, 4A), as `anchors.anchor_targets` returns them.
+        offsets: (B, A, 4), as `anchors.anchor_targets` returns them.
         anchors: (A, 4), xyxy in shares of the picture.
         iou_threshold: in [0, 1], of the suppression.
         score_threshold: in [0, 1]; a class below it is no detection. An anchor may
@@ -229,7 +214,8 @@ def multibox_detection(
         max_detections: in each picture, the surest; at least 1.
 
     Returns:
-        For each picture its detections, boxes clipped to the picture.
+        For each picture its detections, boxes clipped to the picture. What lies outside
+        of it is no detection: clipped, it would have no area.
 
     Raises:
         ValueError: shapes that do not fit, logits that are not finite, a threshold that
@@ -241,8 +227,9 @@ def multibox_detection(
     require_share("iou_threshold", iou_threshold)
     require_share("score_threshold", score_threshold)
     require_whole("max_detections", max_detections)
-    boxes = decode_offsets(anchors, offsets.unflatten(1, (-1, 4))).clamp(0, 1)
-    probabilities = logits.softmax(dim=-1)[..., 1:]  # (B, A, K)
+    boxes = decode_offsets(anchors, offsets).clamp(0, 1)
+    outside = (boxes[..., 2:] <= boxes[..., :2]).any(dim=-1, keepdim=True)  # (B, A, 1)
+    probabilities = logits.softmax(dim=-1)[..., 1:].masked_fill(outside, -1)
     result = []
     for their_boxes, their_scores in zip(boxes, probabilities, strict=True):
         anchor, label = (their_scores >= score_threshold).nonzero(as_tuple=True)
@@ -254,7 +241,7 @@ def multibox_detection(
 
 def _columns(boxes: Tensor) -> Tensor:
     """(5, N): all x1, all y1, all x2, all y2, all areas, each in one piece."""
-    boxes = boxes.to(torch.promote_types(boxes.dtype, torch.float32))
+    boxes = at_least_float32(boxes)
     x1, y1, x2, y2 = boxes.unbind(dim=1)
     # Boxes without area share nothing: 0 by nearly 0 is 0, where 0 by 0 is NaN.
     area = ((x2 - x1) * (y2 - y1)).clamp(min=torch.finfo(boxes.dtype).tiny)
@@ -344,12 +331,12 @@ def _check_outputs(logits: Tensor, offsets: Tensor, anchors: Tensor) -> None:
     if (
         logits.dim() != 3
         or logits.shape[2] < 2
-        or offsets.shape != (len(logits), 4 * logits.shape[1])
+        or offsets.shape != (*logits.shape[:2], 4)
         or anchors.shape != (logits.shape[1], 4)
     ):
         raise ValueError(
             "logits must be (B, A, K + 1) of at least one class and the background, "
-            "offsets (B, 4A), anchors (A, 4), got shapes "
+            "offsets (B, A, 4), anchors (A, 4), got shapes "
             f"{tuple(logits.shape)}, {tuple(offsets.shape)}, {tuple(anchors.shape)}"
         )
     if not logits.isfinite().all():

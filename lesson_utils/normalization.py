@@ -10,6 +10,7 @@ parameters and buffers are torch's.
 import torch
 from torch import Tensor, nn
 
+from lesson_utils.common.dtypes import at_least_float32
 from lesson_utils.common.require import (
     require_positive,
     require_shape,
@@ -71,7 +72,9 @@ def batch_norm(
     _check_input(x, eps)
     _check_vectors(x, weight, bias, running_mean=running_mean, running_var=running_var)
     scale = (running_var + eps).rsqrt()
-    normalised = (_wide(x) - _per_channel(running_mean)) * _per_channel(scale)
+    normalised = (at_least_float32(x) - _per_channel(running_mean)) * _per_channel(
+        scale
+    )
     return _scale_and_shift(normalised, weight, bias, x.dtype)
 
 
@@ -273,7 +276,8 @@ def fold_batch_norm(
 class BatchNorm2d(nn.Module):
     """`batch_norm` with its parameters and buffers, named as torch's.
 
-    A state dict of `torch.nn.BatchNorm2d` loads into it, and the other way round.
+    A state dict of `torch.nn.BatchNorm2d` loads into it, and the other way round. In
+    half precision, too, its running estimates are kept in float32.
 
     Args:
         num_features: C.
@@ -296,6 +300,17 @@ class BatchNorm2d(nn.Module):
         self.register_buffer("running_mean", torch.zeros(num_features))
         self.register_buffer("running_var", torch.ones(num_features))
         self.register_buffer("num_batches_tracked", torch.tensor(0))
+
+    def _apply(self, *arguments: object, **options: object) -> "BatchNorm2d":
+        # `half()` comes by here. The square of a spread of 300 is infinite in float16:
+        # running estimates stay in float32, whatever the layer computes in.
+        before = {name: self._buffers[name] for name in ("running_mean", "running_var")}
+        super()._apply(*arguments, **options)
+        for name, value in before.items():
+            now = self._buffers[name]
+            if now.dtype in (torch.float16, torch.bfloat16):
+                self._buffers[name] = value.to(now.device)
+        return self
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise by the batch in training, by the running estimates in eval.
@@ -371,18 +386,13 @@ def _normalise(
             f"x must have at least two values for each {what}, got {count} "
             f"with shape {tuple(x.shape)}: one value less its own mean is always 0"
         )
-    x = _wide(x)
+    x = at_least_float32(x)
     mean = x.mean(dims, keepdim=True)
     # Centre first, square after: the mean of squares minus the squared mean loses
     # its digits where the mean is large.
     centred = x - mean
     var = centred.square().mean(dims, keepdim=True)
     return centred * (var + eps).rsqrt(), mean, var
-
-
-def _wide(x: Tensor) -> Tensor:
-    """At least float32: eight bits are too few for a mean of many numbers."""
-    return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
 
 
 def _per_channel(vector: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""A single-shot detector, its losses, its training, and the measures of a detector.
+"""A single-shot detector, its losses, and its training.
 
 The module of the chapter `book/detection/single_shot.ipynb`. Pictures are (B, 3, S, S),
 uint8 or floating point in [0, 1]; boxes are xyxy in shares of the picture. What is in
@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
@@ -20,7 +20,8 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from lesson_utils.anchors import anchor_targets, multiscale_anchors
-from lesson_utils.common.boxes import box_iou
+from lesson_utils.common.detections import Detections
+from lesson_utils.common.dtypes import at_least_float32
 from lesson_utils.common.require import (
     require_not_negative,
     require_positive,
@@ -30,13 +31,12 @@ from lesson_utils.common.require import (
 from lesson_utils.common.schedules import one_cycle
 from lesson_utils.common.training import Run
 from lesson_utils.data.scenes import collate
-from lesson_utils.nms import Detections, multibox_detection
+from lesson_utils.nms import multibox_detection
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
 SCALES = ((0.15, 0.2), (0.28, 0.38), (0.5, 0.6))  # of the anchors on each map
-COCO_THRESHOLDS = tuple(k / 100 for k in range(50, 100, 5))  # 0.5, 0.55, …, 0.95
 
 
 # The network ------------------------------------------------------------------------
@@ -63,7 +63,8 @@ def flatten_head(output: Tensor, values: int) -> Tensor:
         raise ValueError(
             f"output must be (B, n * {values}, H, W), got {tuple(output.shape)}"
         )
-    return output.permute(0, 2, 3, 1).reshape(len(output), -1, values)
+    rows = output.shape[1:].numel() // values  # said, since of nothing -1 is ambiguous
+    return output.permute(0, 2, 3, 1).reshape(len(output), rows, values)
 
 
 class SingleShot(nn.Module):
@@ -147,7 +148,7 @@ class SingleShot(nn.Module):
             images: (B, 3, S, S), uint8 or floating point in [0, 1].
 
         Returns:
-            The logits, (B, A, K + 1), and the offsets, (B, 4A).
+            The logits, (B, A, K + 1), and the offsets, (B, A, 4).
 
         Raises:
             ValueError: the images are not (B, 3, S, S).
@@ -168,7 +169,7 @@ class SingleShot(nn.Module):
             if classify is not None:
                 logits.append(flatten_head(classify(x), self.num_classes + 1))
                 offsets.append(flatten_head(move(x), 4))
-        return torch.cat(logits, dim=1), torch.cat(offsets, dim=1).flatten(1)
+        return torch.cat(logits, dim=1), torch.cat(offsets, dim=1)
 
 
 def predict(
@@ -277,6 +278,7 @@ def mined_cross_entropy(logits: Tensor, classes: Tensor, *, ratio: int = 3) -> T
 
     Source: Liu et al., SSD: Single Shot MultiBox Detector, ECCV 2016, equation 3.
     """
+    logits = at_least_float32(logits)
     losses = F.cross_entropy(logits.mT, classes, reduction="none")  # (B, A)
     is_positive = classes > 0
     # Which anchors count is a choice, not something to be learned: no gradient.
@@ -307,33 +309,42 @@ def focal_cross_entropy(
         here over a softmax, without their weights alpha of the classes.
     """
     require_not_negative("gamma", gamma)
+    logits = at_least_float32(logits)
     losses = F.cross_entropy(logits.mT, classes, reduction="none")  # (B, A): -log p
-    weights = -torch.expm1(-losses)  # 1 - p, without losing digits where p is near 1
-    return (weights**gamma * losses).sum() / (classes > 0).sum().clamp(min=1)
+    if gamma > 0:
+        wrong = -torch.expm1(-losses)  # 1 - p, without losing digits where p is near 1
+        sure = wrong <= 0
+        # The power never sees a 0, where its slope may be infinite, and inf · 0 is NaN.
+        weights = wrong.masked_fill(sure, 1) ** gamma
+        losses = weights.masked_fill(sure, 0) * losses
+    return losses.sum() / (classes > 0).sum().clamp(min=1)
 
 
 def masked_l1(offsets: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
     """The mean absolute error of the offsets that count.
 
     Args:
-        offsets: (B, 4A), the network's.
-        targets: (B, 4A), as `anchors.anchor_targets` returns them.
-        mask: (B, 4A), 1 where an offset counts and 0 elsewhere.
+        offsets: (B, A, 4), the network's.
+        targets: (B, A, 4), as `anchors.anchor_targets` returns them.
+        mask: (B, A), bool: the anchors whose offsets count.
 
     Returns:
         A scalar; 0 if none counts.
 
     Raises:
-        ValueError: the shapes differ.
+        ValueError: the shapes do not fit, or the mask is not boolean.
 
     Source: Girshick, Fast R-CNN, ICCV 2015, section 2.3 (there smoothed near 0).
     """
-    if not offsets.shape == targets.shape == mask.shape:
+    if not offsets.shape == targets.shape == (*mask.shape, 4):
         raise ValueError(
-            "offsets, targets and mask must have one shape, got "
+            "offsets and targets must be (B, A, 4) and mask (B, A), got "
             f"{tuple(offsets.shape)}, {tuple(targets.shape)}, {tuple(mask.shape)}"
         )
-    return ((offsets - targets).abs() * mask).sum() / mask.sum().clamp(min=1)
+    if mask.dtype != torch.bool:
+        raise ValueError(f"mask must be boolean, got {mask.dtype}")
+    errors = (offsets - targets).abs() * mask[..., None]  # (B, A, 4)
+    return errors.sum() / (4 * mask.sum()).clamp(min=1)
 
 
 # The training -----------------------------------------------------------------------
@@ -417,7 +428,7 @@ def train(
         learning_rate: the peak; see `common.schedules.one_cycle`.
         weight_decay: AdamW's.
         class_loss: of logits (B, A, K + 1) and classes (B, A).
-        box_loss: of offsets, targets and mask, (B, 4A) each.
+        box_loss: of offsets and targets, (B, A, 4), and mask, (B, A).
         augment: `augment(images, labels, generator=…)` changes each batch; None for
             none.
         seed: of the order of the pictures and of their changes.
@@ -478,305 +489,6 @@ def train(
             box_loss=box_loss(moves.float(), offsets, mask),
         )
     return run.history
-
-
-# The measures -----------------------------------------------------------------------
-
-
-def match_detections(
-    boxes: Tensor, truths: Tensor, iou_thresholds: Sequence[float]
-) -> Tensor:
-    """Which reports of one class in one picture are right: each truth is found once.
-
-    The surest report takes the free truth that it overlaps most, if their IoU reaches
-    the threshold; then the next.
-
-    Args:
-        boxes: (N, 4), xyxy, the surest first.
-        truths: (M, 4), xyxy, in the units of `boxes`.
-        iou_thresholds: T numbers in [0, 1]; at the threshold is enough.
-
-    Returns:
-        (N, T), bool.
-
-    Raises:
-        ValueError: boxes or truths are no xyxy boxes, or the thresholds are none or
-            leave [0, 1].
-
-    Source: Everingham et al., The PASCAL Visual Object Classes (VOC) Challenge, IJCV
-        2010, section 4.2; that a report may take its second-best truth when the best
-        is taken is COCO's rule.
-    """
-    iou = box_iou(boxes, truths)  # (N, M)
-    levels = torch.as_tensor(iou_thresholds, dtype=iou.dtype, device=iou.device)
-    if not levels.numel() or not ((levels >= 0) & (levels <= 1)).all():
-        raise ValueError(
-            f"iou_thresholds must be some numbers in [0, 1], got {iou_thresholds}"
-        )
-    right = iou.new_zeros(len(boxes), len(levels), dtype=torch.bool)
-    if not iou.numel():
-        return right
-    free = iou.new_ones(len(truths), len(levels), dtype=torch.bool)
-    # Most reports reach no truth at all, and need no second look.
-    for n in (iou.amax(dim=1) >= levels.min()).nonzero()[:, 0].tolist():
-        overlap = iou[n, :, None].where(free, -1.0)  # (M, T)
-        best, truth = overlap.max(dim=0)
-        right[n] = best >= levels
-        free[truth[right[n]], right[n].nonzero()[:, 0]] = False
-    return right
-
-
-def precision_recall(
-    scores: Tensor, is_right: Tensor, num_truths: int
-) -> tuple[Tensor, Tensor]:
-    """Precision and recall as the score threshold comes down, report by report.
-
-    Args:
-        scores: (N,), of one class, of all pictures together.
-        is_right: (N,), bool, see `match_detections`.
-        num_truths: objects of the class in all pictures, at least 1.
-
-    Returns:
-        Precision and recall after the 1st, 2nd, … N-th report, (N,) each, float64, the
-        surest first and equal scores in the order given.
-
-    Raises:
-        ValueError: lengths that do not fit, a NaN among the scores, `is_right` is not
-            boolean, or more right reports than truths.
-
-    Source: Everingham et al., The PASCAL Visual Object Classes (VOC) Challenge, IJCV
-        2010, section 4.2.
-    """
-    if scores.dim() != 1 or scores.shape != is_right.shape:
-        raise ValueError(
-            "scores and is_right must be (N,) both, got "
-            f"{tuple(scores.shape)} and {tuple(is_right.shape)}"
-        )
-    if is_right.dtype != torch.bool:
-        raise ValueError(f"is_right must be boolean, got {is_right.dtype}")
-    if scores.isnan().any():
-        place = scores.isnan().nonzero()[0].item()
-        raise ValueError(f"scores must be numbers, got NaN for report {place}")
-    if num_truths < max(1, int(is_right.sum())):
-        raise ValueError(
-            "num_truths must be at least 1 and as many as are found, got "
-            f"{num_truths} for {int(is_right.sum())}"
-        )
-    order = scores.argsort(descending=True, stable=True)
-    found = is_right[order].double().cumsum(dim=0)
-    return found / torch.arange(1, len(found) + 1).to(found), found / num_truths
-
-
-def average_precision(scores: Tensor, is_right: Tensor, num_truths: int) -> Tensor:
-    """The area under the precision-recall curve of one class, its dents filled.
-
-    At each recall the precision counts that can be had there or at any higher recall;
-    the area under these steps is exact, not sampled (as PASCAL VOC does from 2010 on;
-    COCO samples it at 101 recalls, VOC 2007 at 11).
-
-    Args:
-        scores: (N,), of all reports of the class, of all pictures together.
-        is_right: (N,), bool, see `match_detections`.
-        num_truths: objects of the class in all pictures, at least 1.
-
-    Returns:
-        A scalar in [0, 1]; 0 if nothing is reported.
-
-    Raises:
-        ValueError: see `precision_recall`.
-
-    Source: Everingham et al., The PASCAL Visual Object Classes Challenge: A
-        Retrospective, IJCV 2015, section 2.2.
-    """
-    precision, recall = precision_recall(scores, is_right, num_truths)
-    best = precision.flip(0).cummax(dim=0).values.flip(0)  # the largest from here on
-    step = recall.diff(prepend=recall.new_zeros(1))
-    return (best * step).sum().float()
-
-
-def match_class(
-    detections: Sequence[Detections],
-    labels: Tensor,
-    label: int,
-    *,
-    iou_thresholds: Sequence[float] = (0.5,),
-) -> tuple[Tensor, Tensor, int]:
-    """All reports of one class, picture after picture, and which of them are right.
-
-    Args:
-        detections: of B pictures.
-        labels: (B, M, 5), with class -1 for padding.
-        label: the class, from 0.
-        iou_thresholds: T numbers in [0, 1].
-
-    Returns:
-        Scores (N,), right ones (N, T), and the number of truths.
-
-    Raises:
-        ValueError: detections for another number of pictures, or see
-            `match_detections`.
-
-    Source: as `match_detections`.
-    """
-    if labels.dim() != 3 or labels.shape[2] != 5 or len(labels) != len(detections):
-        raise ValueError(
-            f"labels must be (B, M, 5) for {len(detections)} pictures, got "
-            f"{tuple(labels.shape)}"
-        )
-    scores, right, num_truths = [], [], 0
-    for (boxes, sure, classes), truths in zip(detections, labels, strict=True):
-        theirs = truths[truths[:, 0] == label, 1:]
-        mine = (classes == label).nonzero()[:, 0]
-        mine = mine[sure[mine].argsort(descending=True, stable=True)]
-        scores.append(sure[mine])
-        right.append(match_detections(boxes[mine], theirs, iou_thresholds))
-        num_truths += len(theirs)
-    return torch.cat(scores), torch.cat(right), num_truths
-
-
-def average_precisions(
-    detections: Sequence[Detections],
-    labels: Tensor,
-    *,
-    num_classes: int,
-    iou_thresholds: Sequence[float] = (0.5,),
-) -> Tensor:
-    """The average precision of each class at each IoU threshold.
-
-    Args:
-        detections: of B pictures.
-        labels: (B, M, 5), with class -1 for padding.
-        num_classes: K.
-        iou_thresholds: T numbers in [0, 1].
-
-    Returns:
-        (K, T), float32; NaN for a class that is in no picture.
-
-    Raises:
-        ValueError: see `match_class` and `average_precision`.
-
-    Source: as `average_precision`.
-    """
-    rows = []
-    for label in range(num_classes):
-        scores, right, num_truths = match_class(
-            detections, labels, label, iou_thresholds=iou_thresholds
-        )
-        rows.append(
-            torch.stack([average_precision(scores, r, num_truths) for r in right.T])
-            if num_truths
-            else scores.new_full((right.shape[1],), math.nan, dtype=torch.float32)
-        )
-    return torch.stack(rows)
-
-
-def mean_average_precision(
-    detections: Sequence[Detections],
-    labels: Tensor,
-    *,
-    num_classes: int,
-    iou_thresholds: Sequence[float] = (0.5,),
-) -> float:
-    """The mean of the average precisions over classes and IoU thresholds.
-
-    Args:
-        detections: of B pictures.
-        labels: (B, M, 5), with class -1 for padding.
-        num_classes: K; a class that is in no picture is left out of the mean.
-        iou_thresholds: (0.5,) for mAP@0.5, `COCO_THRESHOLDS` for mAP@[.5:.95].
-
-    Returns:
-        A scalar in [0, 1].
-
-    Raises:
-        ValueError: there is no truth at all, or see `match_class`.
-
-    Source: Lin et al., Microsoft COCO: Common Objects in Context, ECCV 2014, for the
-        mean over thresholds.
-    """
-    table = average_precisions(
-        detections, labels, num_classes=num_classes, iou_thresholds=iou_thresholds
-    )
-    if table.isnan().all():
-        raise ValueError(
-            f"labels must hold an object of one of {num_classes} classes, got none"
-        )
-    return table.nanmean().item()
-
-
-class Diagnosis(NamedTuple):
-    """What is wrong with the reports on one picture.
-
-    Attributes:
-        kinds: for each of N reports "right", "duplicate", "confused", "badly placed"
-            or "nothing there".
-        about: (N,), int64: the row of the labels that a report is about, -1 for none.
-        missed: (M,), bool: the truths that no report is about.
-
-    Source: see `diagnose`.
-    """
-
-    kinds: list[str]
-    about: Tensor
-    missed: Tensor
-
-
-def diagnose(
-    found: Detections,
-    truths: Tensor,
-    *,
-    iou_threshold: float = 0.5,
-    touching: float = 0.1,
-) -> Diagnosis:
-    """Say of each report on a picture what is wrong with it.
-
-    The first rule that fits counts:
-
-    1. It reaches the IoU threshold with a free truth of its class: *right*.
-    2. It reaches it with a truth of its class that a surer report has: *duplicate*.
-    3. It reaches it with a truth of another class: *confused*.
-    4. It touches a truth of its class: *badly placed*.
-    5. *Nothing there*.
-
-    Args:
-        found: the reports, the surest first, those alone that one would show.
-        truths: (M, 5): class, or -1 for padding, x1, y1, x2, y2.
-        iou_threshold: in [0, 1].
-        touching: the IoU from which on a box touches a truth, above 0.
-
-    Returns:
-        The kinds, what each report is about, and the truths that none is about.
-
-    Raises:
-        ValueError: truths are not (M, 5), or boxes are no xyxy boxes.
-
-    Source: after Bolya et al., TIDE: A General Toolbox for Identifying Object Detection
-        Errors, ECCV 2020, simplified.
-    """
-    if truths.dim() != 2 or truths.shape[1] != 5:
-        raise ValueError(f"truths must be (M, 5), got {tuple(truths.shape)}")
-    real = truths[:, 0] >= 0
-    missed, taken = real.clone(), ~real
-    iou = box_iou(found.boxes, truths[:, 1:]).masked_fill(~real, -1)  # (N, M)
-    same = found.labels[:, None] == truths[:, 0]
-    kinds, about = [], torch.full((len(iou),), -1)
-    for n, (overlap, own) in enumerate(zip(iou, same, strict=True)):
-        for kind, candidates, least in (
-            ("right", own & ~taken, iou_threshold),
-            ("duplicate", own & taken, iou_threshold),
-            ("confused", ~own & real, iou_threshold),
-            ("badly placed", own, touching),
-        ):
-            best = (overlap * candidates).argmax() if len(overlap) else None
-            if best is not None and candidates[best] and overlap[best] >= least:
-                kinds.append(kind)
-                about[n] = best
-                missed[best] = False
-                taken[best] |= kind == "right"
-                break
-        else:
-            kinds.append("nothing there")
-    return Diagnosis(kinds, about, missed)
 
 
 def _convolution(

@@ -1,20 +1,17 @@
 """Bilinear against average pooling, fine-tuned, and how hard the variants are.
 
-    python -m studies.bilinear [--parts scratch tuned] [--seeds 5] [--out FILE]
+    python -m studies.bilinear [--seeds 5] [--fresh] [--out FILE]
 
-Writes `lesson_utils/studies/bilinear.json`, in about ten minutes on one core; a part
-that is left out is kept as it stands in the file. *scratch*: the book's small network
-is trained from nothing, on families or on variants, with few pictures or more. *tuned*:
-it starts from the bundled weights, which know families only, and is trained on few
-pictures of each variant, with average or bilinear pooling before the linear layer. That
-layer is fitted first, on frozen features; then everything is trained together, by one
-schedule and at one learning rate for both, which was tuned for neither.
+Writes `lesson_utils/studies/bilinear.json`, in about ten minutes on one core.
+*scratch*: the book's small network is trained from nothing, on families or on variants,
+with few pictures or more. *tuned*: it starts from the bundled weights, which know
+families only, and is trained on few pictures of each variant, with average or bilinear
+pooling before the linear layer. That layer is fitted first, on frozen features; then
+everything is trained together, by one schedule and at one learning rate for both, which
+was tuned for neither.
 """
 
-import argparse
-import json
-import time
-from pathlib import Path
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -22,14 +19,13 @@ from torch import Tensor, nn
 
 from lesson_utils import bilinear
 from lesson_utils.common.backbones import SmallNet, small_net
-from lesson_utils.common.studies import STUDIES, machine, write_study
 from lesson_utils.data.aircraft import Aircraft
+from studies.skeleton import Study
 from studies.small_net import draw
 
 VARIANTS, BATCH = 24, 32
 SCRATCH = ((60, "family"), (60, "variant"), (200, "variant"))  # pictures of each
 SCRATCH_PASSES, SCRATCH_RATE = 12, 4e-3
-PARTS = ("scratch", "tuned")
 SHOTS, PASSES, RATE = 30, 4, 2e-3  # pictures of each variant, in fine-tuning
 POOLS = {
     "average": lambda f: f.mean((2, 3)),
@@ -54,85 +50,63 @@ class Pooled(nn.Module):
         return self.classifier(self.pool(self.features(images)))
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
     """Train, measure, write."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--out", type=Path, default=STUDIES / "bilinear.json")
-    options = parser.parse_args()
-    torch.set_num_threads(1)  # one core: other threads would not be comparable
+    study = Study("bilinear", __doc__, arguments, seeds=5)
     families = torch.tensor(Aircraft(1).families)
-    most = max(number for number, _ in SCRATCH) if "scratch" in options.parts else 60
+    most = max(number for number, _ in SCRATCH)
     train = draw(PICTURE_SEEDS["train"], most * VARIANTS)[::2]
     test = draw(PICTURE_SEEDS["test"], 50 * VARIANTS)[::2]
-    kept = json.loads(options.out.read_text("utf-8")) if options.out.exists() else {}
-    rows = [r for r in kept.get("rows", []) if r["part"] not in options.parts]
-    minutes = kept.get("minutes_of", {})
-    for part in options.parts:
-        start = time.process_time()
-        if part == "scratch":
-            rows += scratch(train, test, families)
-        else:
-            rows += tuned(train, test, range(options.seeds), families)
-        minutes[part] = round((time.process_time() - start) / 60, 1)
-    study = {
-        "command": "python -m studies.bilinear",
-        "seeds": list(range(options.seeds)),
-        "learning_rate": RATE,
-        "shots": SHOTS,
-        "passes": PASSES,
-        "scratch_passes": SCRATCH_PASSES,
-        "batch_size": BATCH,
-        "machine": machine(),
-        "minutes": round(sum(minutes.values()), 1),  # of one core's work
-        "minutes_of": minutes,
-        "rows": rows,
-    }
-    write_study(study, options.out)
+    for number, level in SCRATCH:
+        study.row(
+            {"part": "scratch", "pictures": number, "level": level},
+            partial(scratch, number, level, train, test, families),
+        )
+    for seed in study.seeds:
+        for pool in POOLS:
+            study.row(
+                {"part": "tuned", "pool": pool, "seed": seed},
+                partial(tuned, pool, seed, train, test, families),
+            )
+    study.write(
+        learning_rate=RATE,
+        shots=SHOTS,
+        passes=PASSES,
+        scratch_passes=SCRATCH_PASSES,
+        batch_size=BATCH,
+    )
 
 
 def tuned(
-    train: Pictures, test: Pictures, seeds: range, families: Tensor
-) -> list[dict]:
-    """Each pooling before and after fine-tuning; other pictures for each seed."""
-    rows = []
+    pool: str, seed: int, train: Pictures, test: Pictures, families: Tensor
+) -> dict[str, float]:
+    """A pooling before and after fine-tuning; other pictures for each seed."""
     images, labels = train
-    for seed in seeds:
-        generator = torch.Generator().manual_seed(seed)
-        turns = torch.randperm(len(images) // VARIANTS, generator=generator)[:SHOTS]
-        chosen = (turns[:, None] * VARIANTS + torch.arange(VARIANTS)).flatten()
-        data = images[chosen], labels[chosen]
-        for name in POOLS:
-            network = start(name, data, seed)
-            row = {"part": "tuned", "pool": name, "seed": seed}
-            row["frozen"] = scores(network, test, families)["variant"]
-            fit(network, *data, RATE, PASSES, seed)
-            rows.append(row | scores(network, test, families))
-            print(rows[-1], flush=True)
-    return rows
+    generator = torch.Generator().manual_seed(seed)
+    turns = torch.randperm(len(images) // VARIANTS, generator=generator)[:SHOTS]
+    chosen = (turns[:, None] * VARIANTS + torch.arange(VARIANTS)).flatten()
+    data = images[chosen], labels[chosen]
+    network = start(pool, data, seed)
+    frozen = scores(network, test, families)["variant"]
+    fit(network, *data, RATE, PASSES, seed)
+    return {"frozen": frozen, **scores(network, test, families)}
 
 
-def scratch(train: Pictures, test: Pictures, families: Tensor) -> list[dict]:
+def scratch(
+    number: int, level: str, train: Pictures, test: Pictures, families: Tensor
+) -> dict[str, float]:
     """The small network with average pooling, from random weights."""
-    rows = []
-    for number, level in SCRATCH:
-        images, variants = (part[: number * VARIANTS] for part in train)
-        labels = variants if level == "variant" else families[variants]
-        torch.manual_seed(0)
-        network = Pooled(SmallNet(1).features, "average", int(labels.max()) + 1)
-        network.to(memory_format=torch.channels_last)
-        fit(network, images, labels, SCRATCH_RATE, SCRATCH_PASSES, 0)
-        row = {"part": "scratch", "pictures": number, "level": level}
-        if level == "variant":
-            row |= scores(network, test, families)
-        else:
-            images, variants = test
-            right = predict(network, images) == families[variants]
-            row["family"] = round(right.float().mean().item(), 4)
-        rows.append(row)
-        print(row, flush=True)
-    return rows
+    images, variants = (part[: number * VARIANTS] for part in train)
+    labels = variants if level == "variant" else families[variants]
+    torch.manual_seed(0)
+    network = Pooled(SmallNet(1).features, "average", int(labels.max()) + 1)
+    network.to(memory_format=torch.channels_last)
+    fit(network, images, labels, SCRATCH_RATE, SCRATCH_PASSES, 0)
+    if level == "variant":
+        return scores(network, test, families)
+    images, variants = test
+    right = predict(network, images) == families[variants]
+    return {"family": round(right.float().mean().item(), 4)}
 
 
 def start(pool: str, data: Pictures, seed: int) -> Pooled:

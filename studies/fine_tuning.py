@@ -1,6 +1,6 @@
 """Four ways to a classifier of few pictures, for the chapter on fine-tuning.
 
-    python -m studies.fine_tuning [--seeds 5] [--out FILE]
+    python -m studies.fine_tuning [--seeds 5] [--fresh] [--out FILE]
 
 Writes `lesson_utils/studies/fine_tuning.json`, in under ten minutes on one core. Two
 target sets: five types of creatures and five families of textures, none of which the
@@ -9,19 +9,18 @@ way's learning rate; then each way is trained for each number of pictures and se
 afterwards the old head is put back to see what is left of the source task.
 """
 
-import argparse
 import statistics
-import time
-from pathlib import Path
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
 from lesson_utils import fine_tuning
 from lesson_utils.common.backbones import tiny_vgg
-from lesson_utils.common.studies import STUDIES, machine, write_study
+from lesson_utils.common.classifying import accuracy
 from lesson_utils.data.creatures import Creatures
 from lesson_utils.data.textures import FAMILIES, Textures
+from studies.skeleton import Study
 
 SIDE, BATCH, STEPS = 40, 16, 120
 RATES = {
@@ -37,71 +36,65 @@ TUNING, TUNING_SEEDS = 15, (100, 101)  # the sweep's pictures of each class; its
 Pictures = tuple[Tensor, Tensor]
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
     """Sweep, train, measure, write."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--out", type=Path, default=STUDIES / "fine_tuning.json")
-    options = parser.parse_args()
-    torch.set_num_threads(1)  # one core: other threads would not be comparable
-    rows = sweep()
-    rates = {way: best_rate(rows, way) for way in RATES}
+    study = Study("fine_tuning", __doc__, arguments, seeds=5)
+    sweep(study)
+    rates = {way: best_rate(study.rows, way) for way in RATES}
     print(f"learning rates: {rates}")
-    rows += curves(rates, range(options.seeds))
-    study = {
-        "command": "python -m studies.fine_tuning",
-        "seeds": list(range(options.seeds)),
-        "tuning_seeds": list(TUNING_SEEDS),
-        "learning_rates": rates,
-        "steps": STEPS,
-        "batch_size": BATCH,
-        "image_size": SIDE,
-        "machine": machine(),
-        "minutes": round(time.process_time() / 60, 1),  # of one core's work
-        "rows": rows,
-    }
-    write_study(study, options.out)
+    curves(study, rates)
+    study.write(
+        tuning_seeds=TUNING_SEEDS,
+        learning_rates=rates,
+        steps=STEPS,
+        batch_size=BATCH,
+        image_size=SIDE,
+    )
 
 
-def sweep() -> list[dict]:
+def sweep(study: Study) -> None:
     """The accuracy of each way at each of its learning rates, on creatures."""
     pool, test = draw("creatures", 20, 60), draw("creatures", 21, 40)
-    rows = []
+
+    def measure(way: str, rate: float, seed: int) -> dict[str, float]:
+        network, _ = fit(way, subset(pool, TUNING, seed), rate, seed)
+        return {"accuracy": round(accuracy(network, *test), 4)}
+
     for way, rates in RATES.items():
         for rate in rates:
             for seed in TUNING_SEEDS:
-                network, _ = fit(way, subset(pool, TUNING, seed), rate, seed)
-                score = fine_tuning.accuracy(network, *test)
-                rows.append(
-                    {"part": "sweep", "way": way, "rate": rate, "seed": seed}
-                    | {"accuracy": round(score, 4)}
+                study.row(
+                    {"part": "sweep", "way": way, "rate": rate, "seed": seed},
+                    partial(measure, way, rate, seed),
                 )
-                print(rows[-1], flush=True)
-    return rows
 
 
-def curves(rates: dict[str, float], seeds: range) -> list[dict]:
+def curves(study: Study, rates: dict[str, float]) -> None:
     """Each way's accuracy by target, size and seed, and what is left of the source."""
-    rows, source = [], draw_source()
+    source = draw_source()
+
+    def measure(way: str, data: Pictures, test: Pictures, seed: int) -> dict:
+        network, old = fit(way, data, rates[way], seed)
+        row = {"accuracy": round(accuracy(network, *test), 4)}
+        if way != "scratch":  # which has never been there
+            network.classifier = old
+            row["source"] = round(accuracy(network, *source), 4)
+        return row
+
     for target, sizes in SIZES.items():
         pool, test = draw(target, 10, 60), draw(target, 11, 60)
         for size in sizes:
-            for way, rate in rates.items():
-                for seed in seeds:
-                    network, old = fit(way, subset(pool, size, seed), rate, seed)
-                    row = {"part": "curve", "target": target, "size": size, "way": way}
-                    row |= {"seed": seed}
-                    score = fine_tuning.accuracy(network, *test)
-                    network.classifier = old
-                    left = fine_tuning.accuracy(network, *source)
-                    row |= {"accuracy": round(score, 4), "source": round(left, 4)}
-                    if way == "scratch":
-                        del row["source"]  # it has never been there
-                    rows.append(row)
-                    print(row, flush=True)
-    network = tiny_vgg()
-    before = round(fine_tuning.accuracy(network, *source), 4)
-    return [*rows, {"part": "source before", "accuracy": before}]
+            for way in rates:
+                for seed in study.seeds:
+                    key = {"part": "curve", "target": target, "size": size, "way": way}
+                    data = subset(pool, size, seed)
+                    study.row(
+                        key | {"seed": seed}, partial(measure, way, data, test, seed)
+                    )
+    study.row(
+        {"part": "source before"},
+        lambda: {"accuracy": round(accuracy(tiny_vgg(), *source), 4)},
+    )
 
 
 def fit(

@@ -1,6 +1,6 @@
 """What each ingredient of a small detector adds, for the chapter on single-shot.
 
-    python -m studies.single_shot [--seeds 3] [--steps 400] [--out FILE]
+    python -m studies.single_shot [--seeds 3] [--steps 400] [--fresh] [--out FILE]
 
 Writes `lesson_utils/studies/single_shot.json`, in some fifteen minutes on one idle
 core. The detector of the chapter is trained on drawn scenes, once as it is and then
@@ -8,11 +8,9 @@ with one thing changed at a time; each seed has its own scenes to train on, its 
 first weights and its own order, and all are measured on the same held-out scenes.
 """
 
-import argparse
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -20,10 +18,15 @@ from torch import Tensor
 
 from lesson_utils import single_shot
 from lesson_utils.anchors import STD
-from lesson_utils.common.studies import STUDIES, machine, write_study
+from lesson_utils.common.detections import (
+    COCO_THRESHOLDS,
+    Detections,
+    average_precisions,
+    diagnose,
+)
 from lesson_utils.data.scenes import TYPES, Scenes
-from lesson_utils.nms import Detections
-from lesson_utils.single_shot import COCO_THRESHOLDS, SCALES, SingleShot
+from lesson_utils.single_shot import SCALES, SingleShot
+from studies.skeleton import Study
 
 SIDE, TRAIN, TEST, TEST_SEED, BATCH = 96, 1000, 300, 99, 16
 ALL_SCALES = tuple(scale for level in SCALES for scale in level)
@@ -46,7 +49,7 @@ class WrongOrder(SingleShot):
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Args and results as `SingleShot`, in the wrong order within each map."""
         logits, offsets = super().forward(images)
-        return self._mix(logits), self._mix(offsets.unflatten(1, (-1, 4))).flatten(1)
+        return self._mix(logits), self._mix(offsets)
 
     def _mix(self, rows: Tensor) -> Tensor:
         sides = (16, 8, 4)
@@ -75,7 +78,7 @@ def unscaled_l1(offsets: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
 
 
 def _std(offsets: Tensor) -> Tensor:
-    return torch.tensor(STD, device=offsets.device).repeat(offsets.shape[1] // 4)
+    return torch.tensor(STD, device=offsets.device)
 
 
 @dataclass(frozen=True)
@@ -107,36 +110,38 @@ VARIANTS = (
 )
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
     """Train, measure, write."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--steps", type=int, default=400)
-    parser.add_argument("--out", type=Path, default=STUDIES / "single_shot.json")
-    options = parser.parse_args()
-    torch.set_num_threads(1)  # one core: other threads would not be comparable
+    study = Study(
+        "single_shot",
+        __doc__,
+        arguments,
+        seeds=3,
+        add=lambda parser: parser.add_argument("--steps", type=int, default=400),
+    )
+    steps = study.options.steps
     test = single_shot.stack_scenes(Scenes(TEST, seed=TEST_SEED, image_size=SIDE))
-    rows = []
-    for seed in range(options.seeds):
+    for seed in study.seeds:
         data = single_shot.stack_scenes(Scenes(TRAIN, seed=seed, image_size=SIDE))
         for variant in VARIANTS:
-            row = {"variant": variant.name, "seed": seed}
-            model = fit(variant, data, seed, options.steps)
-            rows.append(row | measure(model, test))
-            print(rows[-1], flush=True)
-    study = {
-        "command": "python -m studies.single_shot",
-        "seeds": list(range(options.seeds)),
-        "steps": options.steps,
-        "batch_size": BATCH,
-        "image_size": SIDE,
-        "scenes": TRAIN,
-        "held_out_scenes": TEST,
-        "machine": machine(),
-        "minutes": round(time.process_time() / 60, 1),  # of one core's work
-        "rows": rows,
-    }
-    write_study(study, options.out)
+            study.row(
+                {"variant": variant.name, "seed": seed},
+                partial(fit_and_measure, variant, data, test, seed, steps),
+            )
+    study.write(
+        steps=steps,
+        batch_size=BATCH,
+        image_size=SIDE,
+        scenes=TRAIN,
+        held_out_scenes=TEST,
+    )
+
+
+def fit_and_measure(
+    variant: Variant, data: Pictures, test: Pictures, seed: int, steps: int
+) -> dict:
+    """What a variant is worth on the held-out scenes."""
+    return measure(fit(variant, data, seed, steps), test)
 
 
 def fit(variant: Variant, data: Pictures, seed: int, steps: int) -> SingleShot:
@@ -159,7 +164,7 @@ def measure(model: SingleShot, test: Pictures) -> dict[str, float | list[float]]
     """Average precisions, and what is found of the smallest and the largest truths."""
     images, labels = test
     found = single_shot.predict(model, images)
-    table = single_shot.average_precisions(
+    table = average_precisions(
         found, labels, num_classes=len(TYPES), iou_thresholds=COCO_THRESHOLDS
     )  # (K, T)
     hit, side = hits(found, labels)
@@ -187,7 +192,7 @@ def hits(found: list[Detections], labels: Tensor) -> tuple[Tensor, Tensor]:
     hit, sides = [], []
     for one, truths in zip(found, labels, strict=True):
         shown = Detections(*(part[one.scores >= least] for part in one))
-        diagnosis = single_shot.diagnose(shown, truths)
+        diagnosis = diagnose(shown, truths)
         right = [m for m, kind in zip(diagnosis.about, diagnosis.kinds, strict=True)
                  if kind == "right"]  # fmt: skip
         rows = (truths[:, 0] >= 0).nonzero()[:, 0]

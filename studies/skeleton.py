@@ -26,10 +26,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
+from tqdm import tqdm
 
+from lesson_utils.common.checkpoints import load_checkpoint, save_checkpoint
+from lesson_utils.common.compute import pick_device
 from lesson_utils.common.require import require_whole
 from lesson_utils.common.studies import STUDIES, machine, write_study, write_whole
+from lesson_utils.common.training import require_finite
 
 MAX_PICTURES, MAX_BYTES = 5, 60_000  # of a study: what a page can carry
 PACKAGE = Path(__file__).resolve().parent.parent / "lesson_utils"
@@ -193,6 +198,29 @@ class Study:
         print(f"written: {self.options.out}")
         return self.options.out
 
+    def write_weights(self, network: nn.Module, **card: object) -> Path:
+        """Write a network's weights and their card, and forget what was kept.
+
+        Args:
+            network: its state dict is written.
+            **card: what the weights are: at least their classes.
+
+        Returns:
+            The weights' path, in the folder `--out`.
+        """
+        path = self.options.out / f"{self.name}.safetensors"
+        said = {
+            "command": f"python -m studies.{self.name}",
+            "seed": self.seeds[0],
+            **card,
+            "machine": machine(self.threads),
+            "seconds": round(self.seconds),
+        }
+        write_weights(network, said, path)
+        self._forget()
+        print(f"written: {path}")
+        return path
+
     def _keep(self, name: str, row: dict) -> None:
         line = json.dumps({"key": name, "row": row, "seconds": self.seconds})
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -228,6 +256,71 @@ class Study:
             for file in self.folder.iterdir():
                 file.unlink()
             self.folder.rmdir()
+
+
+def train_classifier(
+    network: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    *,
+    epochs: int,
+    batch_size: int,
+    change: Callable[[Tensor], Tensor],
+    checkpoint: Path,
+    rise: float = 0.3,
+) -> None:
+    """Train all of a classifier, in place, in bf16 on a GPU; on the CPU afterwards.
+
+    AdamW with label smoothing, and one cycle of the learning rate. All that is random
+    comes from torch's global generator, whose state is in the checkpoint: a run that
+    goes on ends with the same weights, to the last bit.
+
+    Args:
+        network: from (B, 3, H, W) to logits (B, K).
+        images: (N, 3, H, W), uint8.
+        labels: (N,), from 0 to K - 1.
+        epochs: passes over the pictures.
+        batch_size: B; what fills no batch is left out of an epoch.
+        change: takes a batch of bytes and returns what the network is to see.
+        checkpoint: a file, written after each epoch; if it is there, the training
+            goes on from it.
+        rise: the part of the steps in which the learning rate rises.
+    """
+    device = pick_device()
+    network.train().to(device, memory_format=torch.channels_last)
+    each = len(images) // batch_size
+    optimizer = torch.optim.AdamW(network.parameters(), weight_decay=0.05)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, max_lr=4e-3, total_steps=epochs * each, pct_start=rise
+    )
+    parts = {"network": network, "optimizer": optimizer, "schedule": schedule}
+    done = 0
+    if checkpoint.exists():
+        state = load_checkpoint(checkpoint, map_location=device)
+        for name, part in parts.items():
+            part.load_state_dict(state[name])
+        torch.set_rng_state(state["random"].cpu())
+        done = state["epochs"]
+    bf16 = torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda")
+    for epoch in range(done, epochs):
+        order = torch.randperm(len(images))[: each * batch_size].split(batch_size)
+        for chosen in tqdm(order, mininterval=10):
+            batch = change(images[chosen]).to(device)
+            batch = batch.contiguous(memory_format=torch.channels_last)
+            with bf16:
+                loss = F.cross_entropy(
+                    network(batch), labels[chosen].to(device), label_smoothing=0.05
+                )
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+        require_finite(epoch + 1, loss=loss.detach())
+        state = {name: part.state_dict() for name, part in parts.items()}
+        state |= {"epochs": epoch + 1, "random": torch.get_rng_state()}
+        save_checkpoint(checkpoint, state)
+        print(f"epoch {epoch + 1} of {epochs}: loss {loss.item():.3f}", flush=True)
+    network.cpu().eval()
 
 
 def write_weights(network: nn.Module, card: dict, path: Path) -> None:

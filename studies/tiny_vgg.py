@@ -1,6 +1,6 @@
 """Train the book's small backbone on drawn pictures; write its weights and their card.
 
-    python -m studies.tiny_vgg [--epochs 8] [--per-class 400] [--out FOLDER]
+    python -m studies.tiny_vgg [--epochs 8] [--per-class 400] [--fresh] [--out FOLDER]
 
 The pictures are textures of 44 families and creatures of five types. Eleven families of
 textures and the other types are kept from the training: a linear probe on the families
@@ -9,27 +9,21 @@ training and is then folded into the convolutions.
 """
 
 import argparse
-import hashlib
-import json
 import os
-import time
 from itertools import pairwise
-from pathlib import Path
 
 import torch
-import torch.nn.functional as F
-from safetensors.torch import save_file
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
-from tqdm import tqdm
 
 from lesson_utils.common.backbones import WEIGHTS, TinyVGG
 from lesson_utils.common.compute import pick_device, seed_everything
 from lesson_utils.data.creatures import Creatures
 from lesson_utils.data.textures import FAMILIES, Textures
 from lesson_utils.normalization import fold_batch_norm
+from studies.skeleton import Study, train_classifier
 
 HELD_OUT = FAMILIES[2::5]  # families the probe has to tell apart
 SEEDS = {"train": 0, "test": 1, "probe": 2}  # of the pictures
@@ -38,38 +32,51 @@ BATCH = 128
 CROP = 56  # of 64 pixels: another place at each pass
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
     """Draw, train, measure, fold, write."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--epochs", type=int, default=8)
-    parser.add_argument("--per-class", type=int, default=400)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, default=WEIGHTS)
-    options = parser.parse_args()
-    options.out.mkdir(parents=True, exist_ok=True)  # not after the training
-    start = time.perf_counter()
+    study = Study(
+        "tiny_vgg",
+        __doc__,
+        arguments,
+        out=WEIGHTS,
+        threads=os.cpu_count() or 1,
+        add=add_options,
+    )
+    options = study.options
     images, labels, classes = draw(SEEDS["train"], options.per_class)
-    print(f"{len(images):,} pictures drawn in {time.perf_counter() - start:.0f} s")
+    print(f"{len(images):,} pictures drawn in {study.seconds:.0f} s")
     seed_everything(options.seed)
-    trained = train(images, labels, len(classes), options)
+    trained = with_batch_norm(TinyVGG(len(classes)))
+    train_classifier(
+        trained,
+        images,
+        labels,
+        epochs=options.epochs,
+        batch_size=BATCH,
+        change=crop_and_flip,
+        checkpoint=study.checkpoint("training"),
+        rise=0.2,
+    )
     network = fold(trained, len(classes))
     fresh, answers, _ = draw(SEEDS["test"], 40)
     untrained = [probe(TinyVGG(1).eval()) for _ in range(5)]
-    card = {
-        "command": "python -m studies.tiny_vgg",
-        "data": f"{len(images):,} drawn pictures, {len(classes)} classes",
-        "seed": options.seed,
-        "epochs": options.epochs,
-        "minutes": round((time.perf_counter() - start) / 60, 1),
-        "device": str(pick_device()),
-        "accuracy": round(accuracy(network, fresh, answers), 3),
-        "probe_families": HELD_OUT,
-        "probe_accuracy": round(probe(network), 3),
-        "probe_accuracy_random_weights": [round(value, 3) for value in untrained],
-        "classes": classes,
-    }
-    write(network, card, options.out / "tiny_vgg.safetensors")
-    print(json.dumps(card, indent=2))
+    study.write_weights(
+        network,
+        data=f"{len(images):,} drawn pictures, {len(classes)} classes",
+        epochs=options.epochs,
+        device=str(pick_device()),
+        accuracy=round(accuracy(network, fresh, answers), 3),
+        probe_families=HELD_OUT,
+        probe_accuracy=round(probe(network), 3),
+        probe_accuracy_random_weights=[round(value, 3) for value in untrained],
+        classes=classes,
+    )
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """What this study's command line says beside what all of them do."""
+    parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--per-class", type=int, default=400)
 
 
 def draw(seed: int, per_class: int) -> tuple[Tensor, Tensor, list[str]]:
@@ -137,37 +144,11 @@ def standardise(images: Tensor) -> Tensor:
     return (images.float() / 255 - 0.5) / 0.25
 
 
-def train(
-    images: Tensor, labels: Tensor, num_classes: int, options: argparse.Namespace
-) -> nn.Sequential:
-    """Train a new network, in bf16 on a GPU."""
-    device = pick_device()
-    network = with_batch_norm(TinyVGG(num_classes))
-    network = network.to(device, memory_format=torch.channels_last)
-    each = len(images) // BATCH
-    optimizer = torch.optim.AdamW(network.parameters(), weight_decay=0.05)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, max_lr=4e-3, total_steps=options.epochs * each, pct_start=0.2
-    )
-    bf16 = torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda")
-    for _ in range(options.epochs):
-        order = torch.randperm(len(images))[: each * BATCH].split(BATCH)
-        for chosen in tqdm(order):
-            top, left = torch.randint(0, 64 - CROP + 1, (2,)).tolist()
-            batch = images[chosen, :, top : top + CROP, left : left + CROP]
-            batch = batch.flip(-1) if torch.rand(()) < 0.5 else batch
-            batch = standardise(batch.to(device))
-            batch = batch.contiguous(memory_format=torch.channels_last)
-            with bf16:
-                loss = F.cross_entropy(
-                    network(batch), labels[chosen].to(device), label_smoothing=0.05
-                )
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            schedule.step()
-        print(f"loss {loss.item():.3f}")
-    return network.cpu().eval()
+def crop_and_flip(images: Tensor) -> Tensor:
+    """Another place of each picture at each pass, and half of the batches mirrored."""
+    top, left = torch.randint(0, 64 - CROP + 1, (2,)).tolist()
+    images = images[:, :, top : top + CROP, left : left + CROP]
+    return standardise(images.flip(-1) if torch.rand(()) < 0.5 else images)
 
 
 @torch.no_grad()
@@ -191,14 +172,6 @@ def probe(network: TinyVGG) -> float:
     linear = LogisticRegression(C=0.1, max_iter=2000)
     linear.fit(scaler.transform(features[:half]), labels[:half])
     return float(linear.score(scaler.transform(features[half:]), labels[half:]))
-
-
-def write(network: nn.Module, card: dict, path: Path) -> None:
-    """Write the weights to `path`, then the card with their digest beside it."""
-    save_file({k: v.contiguous() for k, v in network.state_dict().items()}, path)
-    card["sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
-    text = json.dumps(card, indent=2, ensure_ascii=False)
-    path.with_suffix(".json").write_text(text + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

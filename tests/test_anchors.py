@@ -321,6 +321,8 @@ class TestAnchorTargets:
             labels = random_labels(4, 5, seed=seed, steps=steps)
             got = an.anchor_targets(self.ANCHORS, labels)
             expected = d2l.multibox_target(self.ANCHORS[None], labels)
+            flat, mask, classes = expected  # theirs are (B, 4A), (B, 4A), (B, A)
+            expected = flat.unflatten(1, (-1, 4)), mask[:, ::4] > 0, classes
             for ours, theirs in zip(got, expected, strict=True):
                 assert (ours.shape, ours.dtype) == (theirs.shape, theirs.dtype)
                 torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
@@ -339,7 +341,8 @@ class TestAnchorTargets:
         for labels in (torch.full((2, 3, 5), -1.0), torch.zeros(2, 0, 5)):
             offsets, mask, classes = an.anchor_targets(self.ANCHORS, labels)
             count = len(self.ANCHORS)
-            assert offsets.shape == mask.shape == (2, 4 * count)
+            assert offsets.shape == (2, count, 4)
+            assert mask.shape == (2, count)
             assert classes.shape == (2, count)
             for result in (offsets, mask, classes):
                 assert not result.any()
@@ -349,9 +352,9 @@ class TestAnchorTargets:
         labels = torch.tensor([[[2, 0, 0, 0.5, 0.5]]])
         offsets, mask, classes = an.anchor_targets(anchors, labels)
         assert classes.tolist() == [[3, 3, 0]]
-        assert mask.tolist() == [[1.0] * 8 + [0.0] * 4]
+        assert mask.tolist() == [[True, True, False]]
         grown = [1.25, 0, 5 * math.log(1.25), 0]  # (0.25 - 0.2) / 0.4 / 0.1
-        expected = torch.tensor([[0.0] * 4 + grown + [0.0] * 4])
+        expected = torch.tensor([[[0.0] * 4, grown, [0.0] * 4]])
         torch.testing.assert_close(offsets, expected)
 
     def test_options_are_handed_on(self):
@@ -361,16 +364,15 @@ class TestAnchorTargets:
         )
         usual = an.anchor_targets(self.ANCHORS, labels)
         assert mask.sum() > usual[1].sum()
-        ten = (usual[0].view(-1, 4) * torch.tensor(an.STD)).flatten()
-        both = (usual[1].flatten() > 0) & (
-            usual[2].repeat_interleave(4, 1).flatten() > 0
-        )
-        torch.testing.assert_close(offsets.flatten()[both], ten[both])
+        ten = usual[0] * torch.tensor(an.STD)
+        both = usual[1] & (usual[2] > 0)
+        torch.testing.assert_close(offsets[both], ten[both])
 
     def test_dtype(self):
         labels = random_labels(1, 2).double()
         offsets, mask, classes = an.anchor_targets(self.ANCHORS.double(), labels)
-        assert offsets.dtype == mask.dtype == torch.float64
+        assert offsets.dtype == torch.float64
+        assert mask.dtype == torch.bool
         assert classes.dtype == torch.int64
 
     @pytest.mark.parametrize(

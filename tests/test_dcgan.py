@@ -18,6 +18,7 @@ from torch.autograd import gradcheck
 
 from lesson_utils import dcgan
 from lesson_utils.checks import dcgan as checks
+from lesson_utils.common import generating
 from lesson_utils.common.training import drawer
 from tests.answers import ExerciseTests
 
@@ -519,34 +520,34 @@ class TestSample:
 class TestSlerp:
     def test_by_hand(self):
         start, end = torch.tensor([1.0, 0.0]), torch.tensor([0.0, 1.0])
-        middle = dcgan.slerp(start, end, 0.5)
+        middle = generating.slerp(start, end, 0.5)
         torch.testing.assert_close(middle, torch.tensor([0.5, 0.5]).sqrt())
-        third = dcgan.slerp(start, end, 1 / 3)
+        third = generating.slerp(start, end, 1 / 3)
         expected = torch.tensor([math.cos(math.pi / 6), math.sin(math.pi / 6)])
         torch.testing.assert_close(third, expected)
 
     def test_ends_and_length(self):
         start, end = F.normalize(random(2, 5, 9), dim=-1)
-        torch.testing.assert_close(dcgan.slerp(start, end, 0.0), start)
-        torch.testing.assert_close(dcgan.slerp(start, end, 1.0), end)
+        torch.testing.assert_close(generating.slerp(start, end, 0.0), start)
+        torch.testing.assert_close(generating.slerp(start, end, 1.0), end)
         shares = torch.linspace(0, 1, 5, dtype=torch.float64)[:, None, None]
-        lengths = dcgan.slerp(start, end, shares).norm(dim=-1)
+        lengths = generating.slerp(start, end, shares).norm(dim=-1)
         torch.testing.assert_close(lengths, torch.ones_like(lengths))
 
     def test_nearly_the_same(self):
         start = random(4)
-        got = dcgan.slerp(start, start, 0.3)
+        got = generating.slerp(start, start, 0.3)
         torch.testing.assert_close(got, start)
 
     def test_gradient(self):
         start, end = random(2, 3).requires_grad_(), random(2, 3, seed=1)
-        assert gradcheck(lambda s: dcgan.slerp(s, end, 0.3), start)
+        assert gradcheck(lambda s: generating.slerp(s, end, 0.3), start)
 
     def test_errors(self):
         with pytest.raises(ValueError, match="opposite"):
-            dcgan.slerp(torch.tensor([1.0, 2.0]), torch.tensor([-1.0, -2.0]), 0.5)
+            generating.slerp(torch.tensor([1.0, 2.0]), torch.tensor([-1.0, -2.0]), 0.5)
         with pytest.raises(ValueError, match="must not be 0"):
-            dcgan.slerp(torch.zeros(2), torch.ones(2), 0.5)
+            generating.slerp(torch.zeros(2), torch.ones(2), 0.5)
 
 
 class TestKernelDistance:
@@ -556,7 +557,9 @@ class TestKernelDistance:
         second = torch.tensor([[1.0], [2.0]])
         # within: k(0, 1) = 1 and k(1, 2) = 27; across: 1, 1, 8, 27.
         expected = 1 + 27 - 2 * (1 + 1 + 8 + 27) / 4
-        assert dcgan.kernel_distance(first, second).item() == pytest.approx(expected)
+        assert generating.kernel_distance(first, second).item() == pytest.approx(
+            expected
+        )
 
     def test_matches_a_slow_loop(self):
         first, second = random(6, 4), random(5, 4, seed=1) + 0.3
@@ -572,13 +575,15 @@ class TestKernelDistance:
 
         within = mean(first, first, True) + mean(second, second, True)
         expected = within - 2 * mean(first, second, False)
-        torch.testing.assert_close(dcgan.kernel_distance(first, second), expected)
+        torch.testing.assert_close(generating.kernel_distance(first, second), expected)
 
     def test_unbiased(self):
         """Zero on average between samples of one distribution, and below 0 at times."""
         values = torch.stack(
             [
-                dcgan.kernel_distance(random(20, 3, seed=s), random(20, 3, seed=-s))
+                generating.kernel_distance(
+                    random(20, 3, seed=s), random(20, 3, seed=-s)
+                )
                 for s in range(1, 301)
             ]
         )
@@ -588,7 +593,7 @@ class TestKernelDistance:
     def test_grows_with_the_shift(self):
         first = random(200, 3)
         distances = [
-            dcgan.kernel_distance(first, random(200, 3, seed=1) + shift).item()
+            generating.kernel_distance(first, random(200, 3, seed=1) + shift).item()
             for shift in (0, 0.5, 1.0)
         ]
         assert distances == sorted(distances)
@@ -596,16 +601,16 @@ class TestKernelDistance:
     def test_gradient(self):
         features = random(3, 2).requires_grad_()
         assert gradcheck(
-            lambda f: dcgan.kernel_distance(f, random(4, 2, seed=1)), features
+            lambda f: generating.kernel_distance(f, random(4, 2, seed=1)), features
         )
 
     def test_errors(self):
         with pytest.raises(ValueError, match=r"features1 .* got \(1, 3\)"):
-            dcgan.kernel_distance(torch.zeros(1, 3), torch.zeros(4, 3))
+            generating.kernel_distance(torch.zeros(1, 3), torch.zeros(4, 3))
         with pytest.raises(ValueError, match=r"features2 .* got \(4,\)"):
-            dcgan.kernel_distance(torch.zeros(2, 3), torch.zeros(4))
+            generating.kernel_distance(torch.zeros(2, 3), torch.zeros(4))
         with pytest.raises(ValueError, match="one D, got 3 and 2"):
-            dcgan.kernel_distance(torch.zeros(2, 3), torch.zeros(4, 2))
+            generating.kernel_distance(torch.zeros(2, 3), torch.zeros(4, 2))
 
 
 class TestLatticePower:

@@ -1,6 +1,7 @@
 """Fine-tuning: heads found and replaced, what is frozen stays, runs that resume."""
 
 import copy
+import io
 import math
 
 import pytest
@@ -12,6 +13,7 @@ from torch.utils.data import TensorDataset
 
 from lesson_utils import fine_tuning as ft
 from lesson_utils.checks import fine_tuning as fine_tuning_checks
+from lesson_utils.common import classifying
 from lesson_utils.common.backbones import TinyVGG, resnet18
 from lesson_utils.common.checkpoints import save_checkpoint
 from tests.answers import ExerciseTests
@@ -197,16 +199,62 @@ class TestReplaceHead:
             ft.replace_head(nested, number)
 
 
+class Stacked(nn.Module):
+    """A body with batch norm, and a head of one's own with dropout."""
+
+    def __init__(self):
+        super().__init__()
+        self.body = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Dropout())
+        self.head = nn.Sequential(nn.Dropout(), nn.Linear(4, 2))
+
+    def forward(self, x):
+        return self.head(self.body(x).mean((2, 3)))
+
+
+def pickled(model):
+    buffer = io.BytesIO()
+    torch.save(model, buffer)
+    buffer.seek(0)
+    return torch.load(buffer, weights_only=False)
+
+
 class TestFreeze:
     def test_statistics_stay_even_in_training(self, nested):
         ft.replace_head(ft.freeze(nested), 3)
         nested.train()
         nested.body.train()
-        assert not nested.body[1].training
         before = copy.deepcopy(nested.body.state_dict())
         nested(5 + torch.rand(8, 3, 9, 9))
+        assert not nested.body[1].training
         after = nested.body.state_dict()
         assert all(torch.equal(after[key], before[key]) for key in before)
+
+    @pytest.mark.parametrize("how", [lambda m: m, pickled, copy.deepcopy])
+    def test_it_survives(self, how):
+        """Saving, copying, train(), eval(), and a head of one's own with dropout."""
+        torch.manual_seed(0)
+        model = Stacked()
+        ft.freeze(model)
+        model.head = nn.Sequential(nn.Dropout(0.9), nn.Linear(4, 2))
+        model = how(model)
+        x = torch.rand(8, 3, 9, 9)
+        expected = model.eval().body(x)
+        assert torch.equal(model(x), model(x))  # eval reaches the head
+        model.train()
+        assert not torch.equal(model(x), model(x))  # and so does train
+        assert torch.equal(model.body(x), expected)  # but not the body's dropout
+        assert not model.body[1].weight.requires_grad
+        assert model.head[1].weight.requires_grad
+        names = {n for n, p in model.named_parameters() if p.requires_grad}
+        assert names == {"head.1.weight", "head.1.bias"}
+        assert ft.unfreeze(model) is model
+        model(x)
+        assert model.body[1].training
+
+    def test_frozen_twice_and_undone_once(self):
+        model = ft.unfreeze(ft.freeze(ft.freeze(Stacked())))
+        model(torch.rand(8, 3, 9, 9))
+        assert all(part.training for part in model.modules())
 
     def test_without_it_they_move(self, nested):
         nested.requires_grad_(False).train()
@@ -217,6 +265,7 @@ class TestFreeze:
     def test_a_part(self, nested):
         ft.freeze(nested.body)
         nested.train()
+        nested(torch.rand(2, 3, 9, 9))
         assert not nested.body.training
         assert nested.top.training
         names = {name for name, p in nested.named_parameters() if p.requires_grad}
@@ -231,6 +280,8 @@ class TestFreeze:
         twin = copy.deepcopy(ft.freeze(nested))
         ft.unfreeze(twin)
         nested.train()
+        nested(torch.rand(2, 3, 9, 9))
+        twin(torch.rand(2, 3, 9, 9))
         assert twin.body[1].training
         assert not nested.body[1].training
 
@@ -306,15 +357,15 @@ class TestStandardise:
             (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
         )
         expected = normalize(images)
-        torch.testing.assert_close(ft.standardise(images, model), expected)
+        torch.testing.assert_close(classifying.standardise(images, model), expected)
         coarse = (images * 255).round().byte()
         torch.testing.assert_close(
-            ft.standardise(coarse, model), expected, atol=0.01, rtol=0
+            classifying.standardise(coarse, model), expected, atol=0.01, rtol=0
         )
 
     def test_a_model_that_says_nothing(self, nested):
         features = torch.randn(3, 4)
-        assert ft.standardise(features, nested) is features
+        assert classifying.standardise(features, nested) is features
 
     @pytest.mark.parametrize(
         ("images", "words"),
@@ -327,7 +378,7 @@ class TestStandardise:
     )
     def test_errors(self, images, words):
         with pytest.raises(ValueError, match=words):
-            ft.standardise(images, TinyVGG(2))
+            classifying.standardise(images, TinyVGG(2))
 
 
 class TestTrain:
@@ -367,7 +418,7 @@ class TestTrain:
         model = TinyVGG(3)
         history = few_steps(model, (images, labels), steps=40, learning_rate=1e-3)
         assert history["loss"][-1] < 0.3 < history["loss"][0]
-        assert ft.accuracy(model, images, labels) == 1
+        assert classifying.accuracy(model, images, labels) == 1
         assert not model.training
 
     def test_a_frozen_backbone_is_a_head_on_its_features(self, nested):
@@ -472,7 +523,7 @@ class TestLookingAtAModel:
     def test_predict_in_parts(self, nested):
         images, _ = pictures()
         nested.train()
-        by_three = ft.predict(nested, images, batch_size=5)
+        by_three = classifying.predict(nested, images, batch_size=5)
         assert nested.body[1].training
         torch.testing.assert_close(by_three, nested.eval()(images))
         assert not by_three.requires_grad
@@ -483,17 +534,17 @@ class TestLookingAtAModel:
         assert features.shape == (12, 6)
         assert not nested.top[1]["out"]._forward_pre_hooks
         logits = nested.top[1]["out"](features)
-        torch.testing.assert_close(logits, ft.predict(nested, images))
+        torch.testing.assert_close(logits, classifying.predict(nested, images))
 
     def test_accuracy(self):
         model = nn.Linear(2, 2, bias=False)
         nn.init.eye_(model.weight)
         points = torch.tensor([[1.0, 0], [0, 1], [3, 2], [2, 3]])
-        assert ft.accuracy(model, points, torch.tensor([0, 1, 1, 1])) == 0.75
+        assert classifying.accuracy(model, points, torch.tensor([0, 1, 1, 1])) == 0.75
 
     def test_no_pictures(self, nested):
         with pytest.raises(ValueError, match="images must be at least one"):
-            ft.predict(nested, torch.rand(0, 3, 9, 9))
+            classifying.predict(nested, torch.rand(0, 3, 9, 9))
 
 
 class TestTakePerClass:

@@ -281,7 +281,7 @@ class TestDetection:
         logits = 10.0 * torch.nn.functional.one_hot(truth, num_classes + 1)
         offsets = torch.zeros(len(self.anchors), 4)
         offsets[:number] = encode_offsets(self.anchors[:number], boxes)
-        return logits[None], offsets.reshape(1, -1)
+        return logits[None], offsets[None]
 
     def test_what_goes_in_comes_out(self):
         boxes = torch.tensor([[0.1, 0.2, 0.4, 0.5], [0.6, 0.1, 0.9, 0.8]])
@@ -297,7 +297,7 @@ class TestDetection:
     def test_only_background(self):
         logits = torch.tensor([9.0, 0, 0]).expand(1, len(self.anchors), 3)
         (found,) = multibox_detection(
-            logits, torch.zeros(1, 4 * len(self.anchors)), self.anchors
+            logits, torch.zeros(1, len(self.anchors), 4), self.anchors
         )
         assert found.boxes.shape == (0, 4)
         assert found.scores.shape == found.labels.shape == (0,)
@@ -329,9 +329,9 @@ class TestDetection:
         # Small ones, so that none leaves the picture: d2l clips nothing.
         anchors = anchor_boxes(6, 6, scales=[0.08, 0.1], ratios=[1.0])
         logits = torch.randn(1, 72, 2, generator=generator)
-        offsets = 0.5 * torch.randn(1, 288, generator=generator)
+        offsets = 0.5 * torch.randn(1, 72, 4, generator=generator)
         theirs = d2l.multibox_detection(
-            logits.softmax(-1).mT, offsets, anchors[None], nms_threshold=0.4
+            logits.softmax(-1).mT, offsets.flatten(1), anchors[None], nms_threshold=0.4
         )[0]
         theirs = theirs[theirs[:, 0] >= 0]
         (found,) = multibox_detection(logits, offsets, anchors, iou_threshold=0.4)
@@ -343,7 +343,7 @@ class TestDetection:
         generator = torch.Generator().manual_seed(1)
         number = len(self.anchors)
         logits = torch.randn(3, number, 4, generator=generator)
-        offsets = torch.randn(3, 4 * number, generator=generator)
+        offsets = torch.randn(3, number, 4, generator=generator)
         together = multibox_detection(logits, offsets, self.anchors)
         for index, found in enumerate(together):
             part = slice(index, index + 1)
@@ -353,20 +353,36 @@ class TestDetection:
 
     def test_the_most_detections(self):
         logits = torch.zeros(1, len(self.anchors), 4)
-        offsets = torch.zeros(1, 4 * len(self.anchors))
+        offsets = torch.zeros(1, len(self.anchors), 4)
         (found,) = multibox_detection(logits, offsets, self.anchors, max_detections=5)
         assert len(found.boxes) == 5
 
+    def test_what_lies_outside_of_the_picture_is_no_detection(self):
+        """It has no area once it is clipped, and would push true boxes off the list."""
+        outside = torch.tensor([[-0.5, 0.2, -0.1, 0.6], [0.2, 1.0, 0.6, 1.4]])
+        anchors = torch.cat(
+            [outside.repeat(75, 1), torch.tensor([[0.2, 0.2, 0.6, 0.6]])]
+        )
+        logits = torch.tensor([[0.0, 9.0]]).repeat(151, 1)
+        logits[-1, 1] = 2.0  # the one true box, less sure than all of them
+        (found,) = multibox_detection(logits[None], torch.zeros(1, 151, 4), anchors)
+        torch.testing.assert_close(found.boxes, anchors[-1:])
+        (found,) = multibox_detection(
+            logits[None], torch.zeros(1, 151, 4), anchors, score_threshold=0
+        )
+        assert len(found.boxes) == 1
+
     def test_no_picture(self):
         empty = torch.zeros(0, len(self.anchors), 3)
-        offsets = torch.zeros(0, 4 * len(self.anchors))
+        offsets = torch.zeros(0, len(self.anchors), 4)
         assert multibox_detection(empty, offsets, self.anchors) == []
 
     @pytest.mark.parametrize(
         ("change", "says"),
         [
             ({"logits": torch.zeros(1, 32, 1)}, "at least one class"),
-            ({"offsets": torch.zeros(1, 12)}, r"\(1, 12\)"),
+            ({"offsets": torch.zeros(1, 3, 4)}, r"\(1, 3, 4\)"),
+            ({"offsets": torch.zeros(1, 128)}, r"offsets \(B, A, 4\).*\(1, 128\)"),
             ({"anchors": torch.zeros(3, 4)}, r"\(3, 4\)"),
             ({"logits": torch.full((1, 32, 3), torch.nan)}, "logits must be finite"),
             ({"iou_threshold": 1.5}, "iou_threshold must lie"),
@@ -377,7 +393,7 @@ class TestDetection:
     def test_arguments_that_will_not_do(self, change, says):
         arguments = {
             "logits": torch.zeros(1, 32, 3),
-            "offsets": torch.zeros(1, 128),
+            "offsets": torch.zeros(1, 32, 4),
             "anchors": self.anchors,
         }
         with pytest.raises(ValueError, match=says):

@@ -1,8 +1,6 @@
 """A single-shot detector: its layout, its losses, its training, and the measures."""
 
-import importlib.util
 import math
-from collections import defaultdict
 
 import pytest
 import torch
@@ -13,9 +11,9 @@ from torch import nn
 from lesson_utils import single_shot as ss
 from lesson_utils.anchors import anchor_boxes, anchor_targets, encode_offsets
 from lesson_utils.checks import single_shot as single_shot_checks
+from lesson_utils.common import detections as measures
 from lesson_utils.common.checkpoints import save_checkpoint
 from lesson_utils.data.scenes import Scenes
-from lesson_utils.nms import Detections
 from tests.answers import ExerciseTests
 
 TINY = {
@@ -71,7 +69,7 @@ class TestSingleShot:
         logits, offsets = model(torch.zeros(2, 3, 96, 96, dtype=torch.uint8))
         anchors = 2 * (16**2 + 8**2 + 4**2)
         assert logits.shape == (2, anchors, 5)
-        assert offsets.shape == (2, 4 * anchors)
+        assert offsets.shape == (2, anchors, 4)
         assert model.anchors.shape == (anchors, 4)
 
     def test_every_pixel_of_the_picture_counts(self):
@@ -149,7 +147,7 @@ class TestPredict:
         for box, label in zip(found.boxes, found.labels, strict=True):
             truth = labels[0, labels[0, :, 0] == label, 1:][0]
             torch.testing.assert_close(box, truth, atol=1e-5, rtol=1e-5)
-        assert ss.mean_average_precision([found], labels, num_classes=2) == 1
+        assert measures.mean_average_precision([found], labels, num_classes=2) == 1
 
     def test_batches_make_no_difference(self, scenes):
         model = tiny()
@@ -263,19 +261,23 @@ class TestLosses:
             ss.focal_cross_entropy(self.logits, self.classes, gamma=-1)
 
     def test_masked_l1(self):
-        offsets = torch.tensor([[1.0, 2, 3, 4]], requires_grad=True)
-        mask = torch.tensor([[1.0, 1, 0, 0]])
-        loss = ss.masked_l1(offsets, torch.tensor([[0.0, 4, 99, -99]]), mask)
+        offsets = torch.tensor([[[1.0, 2, 3, 4], [5, 6, 7, 8]]], requires_grad=True)
+        targets = torch.tensor([[[0.0, 4, 3, 7], [99, -99, 0, 0]]])
+        loss = ss.masked_l1(offsets, targets, torch.tensor([[True, False]]))
         loss.backward()
         assert loss.item() == 1.5
-        assert offsets.grad.tolist() == [[0.5, -0.5, 0, 0]]
+        assert offsets.grad.tolist() == [[[0.25, -0.25, 0, -0.25], [0, 0, 0, 0]]]
 
     def test_masked_l1_of_nothing(self):
-        assert ss.masked_l1(*torch.ones(2, 1, 4), torch.zeros(1, 4)) == 0
+        nothing = torch.zeros(2, 3, dtype=torch.bool)
+        assert ss.masked_l1(torch.ones(2, 3, 4), torch.zeros(2, 3, 4), nothing) == 0
 
     def test_masked_l1_of_other_shapes(self):
-        with pytest.raises(ValueError, match="one shape"):
-            ss.masked_l1(torch.ones(1, 4), torch.ones(1, 4), torch.ones(1, 1))
+        offsets = torch.ones(1, 2, 4)
+        with pytest.raises(ValueError, match=r"\(B, A, 4\) and mask \(B, A\), got"):
+            ss.masked_l1(offsets, offsets, torch.ones(1, 2, 4, dtype=torch.bool))
+        with pytest.raises(ValueError, match="mask must be boolean, got torch.float32"):
+            ss.masked_l1(offsets, offsets, torch.ones(1, 2))
 
 
 class TestData:
@@ -403,248 +405,6 @@ class TestTrain:
         assert next(model.parameters()).device.type == "cuda"
         assert all(math.isfinite(v) for v in history["class_loss"])
         assert ss.predict(model, scenes[0])[0].boxes.device.type == "cpu"
-
-
-# Measures: held against loops over plain numbers that share no line with the module.
-
-
-def iou_of(a, b):
-    w = max(0.0, min(a[2], b[2]) - max(a[0], b[0]))
-    h = max(0.0, min(a[3], b[3]) - max(a[1], b[1]))
-    whole = (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - w * h
-    return w * h / whole if whole > 0 else 0.0
-
-
-def average_precision_by_hand(detections, labels, label, threshold):
-    """One class at one threshold; None if the class is in no picture."""
-    reports = []
-    for picture, (boxes, scores, classes) in enumerate(detections):
-        for n in range(len(scores)):
-            if classes[n] == label:
-                reports.append((scores[n].item(), picture, boxes[n].tolist()))
-    truths = defaultdict(list)
-    for picture, rows in enumerate(labels.tolist()):
-        for kind, *box in rows:
-            if kind == label:
-                truths[picture].append(box)
-    total = sum(map(len, truths.values()))
-    if not total:
-        return None
-    hits, curve = 0, []
-    free = {picture: set(range(len(boxes))) for picture, boxes in truths.items()}
-    for number, (_, picture, box) in enumerate(sorted(reports, key=lambda r: -r[0]), 1):
-        best = max(
-            free.get(picture, ()),
-            key=lambda m, p=picture, b=box: iou_of(b, truths[p][m]),
-            default=None,
-        )
-        if best is not None and iou_of(box, truths[picture][best]) >= threshold:
-            free[picture].discard(best)
-            hits += 1
-        curve.append((hits / total, hits / number))
-    area, before = 0.0, 0.0
-    for recall, _ in curve:
-        area += (recall - before) * max(p for r, p in curve if r >= recall)
-        before = recall
-    return area
-
-
-def random_case(seed, pictures=6, classes=3):
-    """Truths, and reports near them: wrong classes, doubles, empty pictures, ties."""
-    generator = torch.Generator().manual_seed(seed)
-
-    def uniform(*shape):
-        return torch.rand(*shape, generator=generator)
-
-    detections, labels = [], torch.full((pictures, 4, 5), -1.0)
-    for picture in range(pictures):
-        number = int(uniform(1) * 5)
-        corner = 0.6 * uniform(number, 2)
-        boxes = torch.cat([corner, corner + 0.1 + 0.3 * uniform(number, 2)], dim=1)
-        kinds = (uniform(number) * classes).floor()
-        labels[picture, :number] = torch.cat([kinds[:, None], boxes], dim=1)
-        copies = int(uniform(1) * 4)
-        near = boxes.repeat(copies, 1)
-        near = near + 0.04 * (uniform(*near.shape) - 0.5)
-        said = kinds.repeat(copies).long()
-        said = torch.where(uniform(len(said)) < 0.2, (said + 1) % classes, said)
-        scores = (uniform(len(said)) * 12).ceil() / 12
-        detections.append(Detections(near, scores, said))
-    return detections, labels
-
-
-class TestMeasures:
-    @pytest.mark.parametrize("seed", range(12))
-    def test_by_hand(self, seed):
-        detections, labels = random_case(seed)
-        thresholds = (0.3, 0.5, 0.75)
-        ours = ss.average_precisions(
-            detections, labels, num_classes=3, iou_thresholds=thresholds
-        )
-        for label in range(3):
-            for place, threshold in enumerate(thresholds):
-                theirs = average_precision_by_hand(detections, labels, label, threshold)
-                value = ours[label, place].item()
-                if theirs is None:
-                    assert math.isnan(value)
-                else:
-                    assert value == pytest.approx(theirs, abs=1e-6)
-
-    def test_mean_over_classes_that_are_there(self):
-        box = torch.tensor([[0.1, 0.1, 0.5, 0.5]])
-        found = Detections(box, torch.tensor([0.9]), torch.tensor([0]))
-        other = Detections(box, torch.tensor([0.9]), torch.tensor([2]))
-        labels = torch.tensor([[[0, 0.1, 0.1, 0.5, 0.5]], [[1, 0.1, 0.1, 0.5, 0.5]]])
-        value = ss.mean_average_precision([found, other], labels, num_classes=3)
-        assert value == 0.5  # class 0 is found, class 1 is not, class 2 is nowhere
-
-    def test_all_thresholds(self):
-        """An IoU of 0.8 is enough for seven of the ten."""
-        found = Detections(
-            torch.tensor([[0.0, 0, 0.8, 1]]), torch.ones(1), torch.tensor([0])
-        )
-        labels = torch.tensor([[[0.0, 0, 0, 1, 1]]])
-        assert len(ss.COCO_THRESHOLDS) == 10
-        assert ss.COCO_THRESHOLDS[::9] == (0.5, 0.95)
-        value = ss.mean_average_precision(
-            [found], labels, num_classes=1, iou_thresholds=ss.COCO_THRESHOLDS
-        )
-        assert value == pytest.approx(0.7)
-
-    def test_near_the_hundred_and_one_points_of_coco(self):
-        detections, labels = random_case(3, pictures=80)
-        for label in range(3):
-            scores, right, truths = ss.match_class(detections, labels, label)
-            precision, recall = ss.precision_recall(scores, right[:, 0], truths)
-            sampled = [
-                max([p for p, r in zip(precision, recall, strict=True) if r >= k / 100],
-                    default=0.0)
-                for k in range(101)
-            ]  # fmt: skip
-            ours = ss.average_precision(scores, right[:, 0], truths)
-            assert abs(ours - sum(sampled) / 101) < 0.01
-
-    def test_no_reports(self):
-        nothing = Detections(torch.zeros(0, 4), torch.zeros(0), torch.zeros(0).long())
-        labels = torch.tensor([[[0.0, 0, 0, 1, 1]], [[-1.0, 0, 0, 0, 0]]])
-        assert ss.mean_average_precision([nothing] * 2, labels, num_classes=1) == 0
-
-    def test_no_truth_at_all(self):
-        labels = torch.full((1, 2, 5), -1.0)
-        nothing = Detections(torch.zeros(0, 4), torch.zeros(0), torch.zeros(0).long())
-        with pytest.raises(ValueError, match="labels must hold an object"):
-            ss.mean_average_precision([nothing], labels, num_classes=2)
-
-    def test_a_report_takes_the_second_best_truth(self):
-        truths = torch.tensor([[0.0, 0, 10, 10], [0, 1, 10, 11]])
-        boxes = truths[[0, 0, 0]]
-        right = ss.match_detections(boxes, truths, [0.5, 0.9])
-        assert right.tolist() == [[True, True], [True, False], [False, False]]
-
-    def test_at_the_threshold_is_enough(self):
-        truth = torch.tensor([[0.0, 0, 10, 10]], dtype=torch.float64)
-        box = torch.tensor([[0.0, 0, 10, 6]], dtype=torch.float64)
-        assert ss.match_detections(box, truth, [0.6]).item()
-
-    def test_curve(self):
-        precision, recall = ss.precision_recall(
-            torch.tensor([0.2, 0.9, 0.5]), torch.tensor([True, True, False]), 4
-        )
-        assert precision.tolist() == pytest.approx([1, 1 / 2, 2 / 3])
-        assert recall.tolist() == [0.25, 0.25, 0.5]
-
-    def test_ties_keep_their_order(self):
-        same, right = torch.full((2,), 0.5), torch.tensor([True, False])
-        assert ss.average_precision(same, right, 1) == 1
-        assert ss.average_precision(same, ~right, 1) == 0.5
-
-    @pytest.mark.parametrize(
-        ("scores", "right", "truths", "words"),
-        [
-            ([0.5, math.nan], [True, False], 2, "NaN for report 1"),
-            ([0.5], [True, False], 2, "scores and is_right"),
-            ([[0.5]], [[True]], 2, "scores and is_right"),
-            ([0.5], [1.0], 2, "boolean"),
-            ([0.5], [False], 0, "num_truths"),
-            ([0.5, 0.4], [True, True], 1, "num_truths"),
-        ],
-    )
-    def test_errors(self, scores, right, truths, words):
-        with pytest.raises(ValueError, match=words):
-            ss.average_precision(torch.tensor(scores), torch.tensor(right), truths)
-
-    @pytest.mark.parametrize("thresholds", [(), (1.2,), (math.nan,)])
-    def test_thresholds(self, thresholds):
-        with pytest.raises(ValueError, match="iou_thresholds"):
-            ss.match_detections(torch.zeros(1, 4), torch.zeros(1, 4), thresholds)
-
-    def test_flipped_boxes(self):
-        flipped = Detections(
-            torch.tensor([[0.5, 0, 0.1, 1]]), torch.ones(1), torch.tensor([0])
-        )
-        labels = torch.tensor([[[0.0, 0, 0, 1, 1]]])
-        with pytest.raises(ValueError, match="xyxy"):
-            ss.mean_average_precision([flipped], labels, num_classes=1)
-
-    @pytest.mark.parametrize("shape", [(2, 1, 5), (1, 5), (1, 1, 4)])
-    def test_labels_of_other_pictures(self, shape):
-        found = Detections(torch.zeros(1, 4), torch.ones(1), torch.zeros(1).long())
-        with pytest.raises(ValueError, match="labels must be"):
-            ss.match_class([found], torch.zeros(shape), 0)
-
-
-class TestDiagnose:
-    truths = torch.tensor(
-        [[0, 0.0, 0, 0.4, 0.4], [1, 0.5, 0.5, 0.9, 0.9], [1, 0, 0.6, 0.2, 0.8],
-         [-1, 0, 0, 0, 0]]
-    )  # fmt: skip
-
-    def found(self, *reports):
-        boxes = torch.tensor([box for box, _ in reports])
-        scores = torch.linspace(0.9, 0.5, len(reports))
-        return Detections(boxes, scores, torch.tensor([label for _, label in reports]))
-
-    def test_one_of_each(self):
-        diagnosis = ss.diagnose(
-            self.found(
-                ([0.0, 0, 0.4, 0.4], 0),
-                ([0.0, 0, 0.4, 0.38], 0),
-                ([0.5, 0.5, 0.9, 0.9], 0),
-                ([0.5, 0.5, 0.7, 0.7], 1),
-                ([0.5, 0.0, 0.9, 0.3], 1),
-            ),
-            self.truths,
-        )
-        kinds = ["right", "duplicate", "confused", "badly placed", "nothing there"]
-        assert diagnosis.kinds == kinds
-        assert diagnosis.about.tolist() == [0, 0, 1, 1, -1]
-        assert diagnosis.missed.tolist() == [False, False, True, False]
-
-    def test_agrees_with_the_matching(self):
-        """What is right for one rule is right for the other."""
-        for seed in range(10):
-            detections, labels = random_case(seed)
-            for one, truths in zip(detections, labels, strict=True):
-                order = one.scores.argsort(descending=True, stable=True)
-                one = Detections(*(part[order] for part in one))
-                kinds = ss.diagnose(one, truths).kinds
-                right = 0
-                for label in range(3):
-                    _, hits, _ = ss.match_class([one], truths[None], label)
-                    right += int(hits.sum())
-                assert kinds.count("right") == right
-
-    def test_nothing(self):
-        nothing = Detections(torch.zeros(0, 4), torch.zeros(0), torch.zeros(0).long())
-        diagnosis = ss.diagnose(nothing, self.truths)
-        assert diagnosis.kinds == []
-        assert diagnosis.missed.tolist() == [True, True, True, False]
-        lone = ss.diagnose(self.found(([0.0, 0, 1, 1], 0)), torch.zeros(0, 5))
-        assert lone.kinds == ["nothing there"]
-
-    def test_truths_of_another_shape(self):
-        with pytest.raises(ValueError, match="truths must be"):
-            ss.diagnose(self.found(([0.0, 0, 1, 1], 0)), torch.zeros(2, 4))
 
 
 def test_the_study_says_what_the_chapter_needs():
@@ -846,36 +606,12 @@ class TestExercises(ExerciseTests):
     checks, right, wrong = single_shot_checks, RIGHT, WRONG
 
 
-@pytest.mark.skipif(
-    importlib.util.find_spec("pycocotools") is None
-    or importlib.util.find_spec("torchmetrics") is None,
-    reason="torchmetrics' MeanAveragePrecision needs pycocotools",
-)
-def test_near_torchmetrics():
-    """COCO samples the curve at 101 recalls, so that equal means within a hundredth."""
-    from torchmetrics.detection import MeanAveragePrecision
-
-    detections, labels = random_case(5, pictures=60)
-    metric = MeanAveragePrecision()
-    metric.update(
-        [{"boxes": b, "scores": s, "labels": k} for b, s, k in detections],
-        [{"boxes": t[t[:, 0] >= 0, 1:], "labels": t[t[:, 0] >= 0, 0].long()}
-         for t in labels],
-    )  # fmt: skip
-    theirs = metric.compute()
-    for thresholds, name in (((0.5,), "map_50"), (ss.COCO_THRESHOLDS, "map")):
-        ours = ss.mean_average_precision(
-            detections, labels, num_classes=3, iou_thresholds=thresholds
-        )
-        assert ours == pytest.approx(theirs[name].item(), abs=0.01)
-
-
 def test_offsets_and_anchors_agree_with_the_chapter_before():
     """The rows of the offsets are those of the anchors: the loss sees pairs."""
     model = tiny()
     labels = torch.tensor([[[0, 0.3, 0.3, 0.6, 0.7]]])
     offsets, mask, _ = anchor_targets(model.anchors, labels)
-    bound = mask.view(-1, 4)[:, 0] > 0
+    bound = mask[0]
     truth = labels[0, :, 1:].expand(int(bound.sum()), 4)
     encoded = encode_offsets(model.anchors[bound], truth)
-    torch.testing.assert_close(offsets.view(-1, 4)[bound], encoded)
+    torch.testing.assert_close(offsets[0, bound], encoded)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from lesson_utils import single_shot as chapter
+from lesson_utils.common.detections import average_precision
 from lesson_utils.grading.exercise import Case, Exercise, Mistake
 
 
@@ -500,7 +501,7 @@ def _more_than_all(scores, is_right, num_truths):
 
 _AVERAGE_PRECISION = Exercise(
     name="average_precision",
-    solution=chapter.average_precision,
+    solution=average_precision,
     cases=_average_precision_cases,
     mistakes=(
         Mistake(

@@ -2,13 +2,15 @@
 
 A box is xyxy: x1, y1, x2, y2, its left, top, right and bottom edge, so that its width
 is x2 - x1. Units are the caller's: pixels, or shares of the picture in [0, 1]; two sets
-that are compared must be in the same. Areas and overlaps of boxes in half precision are
-computed and returned in float32: 300 x 300 pixels are already infinite in float16.
+that are compared must be in the same. Boxes may be whole numbers. Areas and overlaps of
+boxes in half precision are computed and returned in float32, as are those of whole
+numbers: 300 x 300 pixels are already infinite in float16.
 """
 
 import torch
 from torch import Tensor
 
+from lesson_utils.common.dtypes import as_floating, at_least_float32
 from lesson_utils.common.require import require_boxes
 
 
@@ -89,7 +91,7 @@ def distance_box_iou(boxes1: Tensor, boxes2: Tensor) -> Tensor:
     """
     intersection, union = _intersection_and_union(boxes1, boxes2)
     centres1, centres2 = (
-        _at_least_float32(boxes).unflatten(-1, (2, 2)).mean(-2)
+        at_least_float32(boxes).unflatten(-1, (2, 2)).mean(-2)
         for boxes in (boxes1, boxes2)
     )
     apart = centres1[..., :, None, :] - centres2[..., None, :, :]  # (..., N, M, 2)
@@ -110,6 +112,7 @@ def xyxy_to_cxcywh(boxes: Tensor) -> Tensor:
         ValueError: see `require_boxes`.
     """
     require_boxes("boxes", boxes)
+    boxes = as_floating(boxes)
     corner1, corner2 = boxes[..., :2], boxes[..., 2:]
     return torch.cat([(corner1 + corner2) / 2, corner2 - corner1], dim=-1)
 
@@ -127,6 +130,7 @@ def cxcywh_to_xyxy(boxes: Tensor) -> Tensor:
         ValueError: `boxes` is not (..., N, 4), or a width or height is negative or a
             value not finite.
     """
+    boxes = as_floating(boxes)
     centres, sides = boxes[..., :2], boxes[..., 2:]
     if boxes.dim() < 2 or boxes.shape[-1] != 4 or not (sides >= 0).all():
         raise ValueError(
@@ -140,7 +144,7 @@ def cxcywh_to_xyxy(boxes: Tensor) -> Tensor:
 
 
 def _area(boxes: Tensor) -> Tensor:
-    boxes = _at_least_float32(boxes)
+    boxes = at_least_float32(boxes)
     return (boxes[..., 2] - boxes[..., 0]) * (boxes[..., 3] - boxes[..., 1])
 
 
@@ -148,7 +152,7 @@ def _intersection_and_union(boxes1: Tensor, boxes2: Tensor) -> tuple[Tensor, Ten
     """Areas, (..., N, M) each; one coordinate at a time, which saves memory."""
     require_boxes("boxes1", boxes1)
     require_boxes("boxes2", boxes2)
-    boxes1, boxes2 = _at_least_float32(boxes1), _at_least_float32(boxes2)
+    boxes1, boxes2 = at_least_float32(boxes1), at_least_float32(boxes2)
     first = boxes1[..., :, None, :].unbind(-1)  # four of (..., N, 1)
     second = boxes2[..., None, :, :].unbind(-1)  # four of (..., 1, M)
     # In place on what was made here: for thousands of anchors, memory is the time.
@@ -166,14 +170,10 @@ def _intersection_and_union(boxes1: Tensor, boxes2: Tensor) -> tuple[Tensor, Ten
 
 def _hull_sides(boxes1: Tensor, boxes2: Tensor) -> Tensor:
     """Width and height of the smallest box around each pair, (..., N, M, 2)."""
-    first = _at_least_float32(boxes1)[..., :, None, :]
-    second = _at_least_float32(boxes2)[..., None, :, :]
+    first = at_least_float32(boxes1)[..., :, None, :]
+    second = at_least_float32(boxes2)[..., None, :, :]
     far = torch.maximum(first[..., 2:], second[..., 2:])
     return far - torch.minimum(first[..., :2], second[..., :2])
-
-
-def _at_least_float32(values: Tensor) -> Tensor:
-    return values.to(torch.promote_types(values.dtype, torch.float32))
 
 
 def _share(part: Tensor, whole: Tensor) -> Tensor:

@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from lesson_utils.common.require import require_shape
+
 if TYPE_CHECKING:
     from IPython.display import HTML, Markdown
     from matplotlib.figure import Figure
@@ -353,6 +355,60 @@ def draw_image(axis: object, image: Tensor) -> None:
     # Small pictures show their pixels; large ones are smoothed when they shrink.
     interpolation = "nearest" if max(pixels.shape[:2]) <= 64 else "antialiased"
     axis.imshow(pixels, cmap="gray", vmin=0, vmax=1, interpolation=interpolation)
+
+
+def draw_boxes(
+    axis: object,
+    boxes: Tensor,
+    size: tuple[int, int],
+    *,
+    colours: Sequence[str] = COLOURS,
+    notes: Sequence[str] = (),
+    opacity: Sequence[float] | Tensor = (1.0,),
+    width: float = 2.0,
+    dashed: bool = False,
+) -> None:
+    """Draw boxes given in shares of a picture on axes that show the picture.
+
+    An edge is drawn where it is, between pixels: 0 is the left edge of the first.
+
+    Args:
+        axis: matplotlib axes, on which `draw_image` has drawn.
+        boxes: (N, 4), xyxy, in shares of the picture.
+        size: the picture's height and width, in pixels.
+        colours: of the boxes, in turn.
+        notes: what is written into the boxes' corners, one for each; none at all.
+        opacity: of the boxes, in turn.
+        width: of the lines, in points.
+        dashed: whether the lines are.
+
+    Raises:
+        ValueError: boxes are not (N, 4), or notes are of another number.
+    """
+    require_shape("boxes", boxes, "N 4")
+    if len(notes) not in (0, len(boxes)):
+        raise ValueError(
+            f"notes must be one for each of {len(boxes)} boxes, or none, got "
+            f"{len(notes)}"
+        )
+    height, across = size
+    for index, (x1, y1, x2, y2) in enumerate(boxes.tolist()):
+        # A pixel's centre is at integers, its edges half a pixel away.
+        left, right = across * x1 - 0.5, across * x2 - 0.5
+        top, bottom = height * y1 - 0.5, height * y2 - 0.5
+        outline = [left, right, right, left, left], [top, top, bottom, bottom, top]
+        colour = colours[index % len(colours)]
+        alpha = float(opacity[index % len(opacity)])
+        # White below, so that the box is seen on any picture.
+        axis.plot(*outline, color="white", lw=width + 1.4, alpha=0.8 * alpha)
+        axis.plot(
+            *outline, "--" if dashed else "-", color=colour, lw=width, alpha=alpha
+        )
+        if notes:
+            back = {"facecolor": colour, "edgecolor": "none", "pad": 1}
+            place = max(left, 0) + 1, max(top, 0) + 2
+            text = {"color": "white", "fontsize": 7, "va": "top", "bbox": back}
+            axis.text(*place, notes[index], **text)
 
 
 def _whole_width(figure: Figure) -> Bbox:

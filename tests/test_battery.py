@@ -1,0 +1,834 @@
+"""One battery over every public function of the chapters and of `common`.
+
+A function joins by an entry in `CALLS`: calls that must work. The same calls are then
+made in other dtypes, in mixed ones, with whole numbers for boxes and masks, empty, with
+other memory layouts, under another default dtype, with gradients, and on a device that
+is not the CPU. `BAD` holds, for each function whose docstring has `Raises`, calls that
+must raise just that. What is public and in neither is listed in `ELSEWHERE`, with the
+reason; a new function that is nowhere fails the first test.
+"""
+
+import ast
+import importlib
+import inspect
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.utils._pytree import tree_flatten, tree_map
+
+from tests.stand_in import StandIn, StandInFabric, back, stand_in, there
+
+ROOT = Path(__file__).resolve().parent.parent / "lesson_utils"
+DICE = torch.Generator().manual_seed(0)
+
+
+def rand(*shape):
+    return torch.rand(shape, generator=DICE)
+
+
+def randn(*shape):
+    return torch.randn(shape, generator=DICE)
+
+
+BOXES = torch.tensor([[0.0, 0, 2, 2], [1, 1, 3, 4], [5, 5, 9, 8]])
+UNIT = BOXES / 10  # in shares of a picture
+TRUTHS = torch.tensor([[[0.0, 0, 0, 0.2, 0.2], [1, 0.5, 0.5, 0.9, 0.8]]])  # labels
+SCORES = torch.tensor([0.9, 0.8, 0.7])
+MAPS, X = randn(2, 6, 4, 4), randn(2, 6)
+IMAGES = rand(2, 3, 8, 8)
+MASKS = torch.tensor([[[0.0, 1, 1], [0, 1, 0]], [[1, 0, 0], [1, 1, 0]]])
+LABELS = torch.tensor([0, 1])
+POSITIVE = torch.tensor([[True, False, False, False, False]])
+SIGNS = torch.tensor([1, -1, 1, 1, -1, 1])
+BUCKETS = torch.tensor([0, 3, 2, 3, 1, 0])
+ONES, ZEROS = torch.ones(6), torch.zeros(6)
+MEAN = torch.full((3,), 0.5)
+
+
+class Classifier(nn.Module):
+    """As small as a classifier can be, with what it is standardised by."""
+
+    def __init__(self):
+        super().__init__()
+        self.head = nn.Linear(3, 2)
+        self.register_buffer("mean", MEAN.clone())
+        self.register_buffer("std", MEAN.clone())
+
+    def forward(self, x):
+        return self.head(x.mean((2, 3)))
+
+
+def found():
+    from lesson_utils.common.detections import Detections
+
+    return Detections(UNIT, SCORES, torch.tensor([0, 0, 1]))
+
+
+# "module.function": calls that work, as (arguments, keywords).
+CALLS = {
+    **{
+        f"activations.{name}": [((X,), {})]
+        for name in (
+            *("sigmoid", "tanh", "softplus", "relu", "leaky_relu", "elu", "selu"),
+            *("gelu", "silu", "mish", "glu", "reglu", "geglu", "swiglu"),
+        )
+    },
+    "activations.prelu": [((MAPS, torch.full((6,), 0.1)), {})],
+    "activations.dead_fraction": [((MAPS,), {})],
+    "anchors.assign_anchors": [((UNIT, UNIT[:2]), {})],
+    "anchors.encode_offsets": [((UNIT, UNIT.flip(0)), {})],
+    "anchors.decode_offsets": [((UNIT, 0.1 * randn(3, 4)), {})],
+    "anchors.anchor_targets": [((UNIT, TRUTHS), {})],
+    "attention_pooling.bilinear_attention_pool": [((MAPS, MAPS.abs()), {})],
+    "attention_pooling.normalize_parts": [((randn(2, 3, 4),), {})],
+    "attention_pooling.center_loss": [((randn(2, 3, 4), randn(5, 3, 4), LABELS), {})],
+    "attention_pooling.move_centers": [((randn(5, 3, 4), randn(2, 3, 4), LABELS), {})],
+    "attention_pooling.attention_boxes": [((rand(2, 4, 4),), {})],
+    "attention_pooling.crop": [
+        ((IMAGES, torch.tensor([[0.1, 0.2, 0.9, 0.8]] * 2)), {})
+    ],
+    "attention_pooling.drop": [((IMAGES, rand(2, 4, 4)), {"threshold": 0.9})],
+    "augmentation.flip_boxes": [((BOXES, 10), {})],
+    "augmentation.resized_crop": [((IMAGES, (1, 1, 7, 6), 4), {})],
+    "augmentation.crop_boxes": [((BOXES, (1, 1, 7, 6), 4), {})],
+    **{
+        f"augmentation.adjust_{name}": [((IMAGES, 0.4), {})]
+        for name in ("brightness", "contrast", "saturation", "hue")
+    },
+    "bilinear.bilinear_pool": [((MAPS, MAPS), {}), ((MAPS, MAPS), {"normalise": True})],
+    "bilinear.signed_sqrt": [((X,), {})],
+    "bilinear.count_sketch": [((X, BUCKETS, SIGNS, 4), {})],
+    "bilinear.tensor_sketch": [
+        ((MAPS, MAPS, (BUCKETS, BUCKETS.flip(0)), (SIGNS, SIGNS.flip(0)), 4), {})
+    ],
+    "bilinear.random_maclaurin": [((MAPS, MAPS, SIGNS[None], SIGNS.flip(0)[None]), {})],
+    "common.boxes.box_area": [((BOXES,), {})],
+    **{
+        f"common.boxes.{name}": [((BOXES, BOXES.flip(0) + 0.5), {})]
+        for name in ("box_iou", "generalized_box_iou", "distance_box_iou")
+    },
+    "common.boxes.xyxy_to_cxcywh": [((BOXES,), {})],
+    "common.boxes.cxcywh_to_xyxy": [((BOXES,), {})],
+    "common.classifying.standardise": [((IMAGES, Classifier()), {})],
+    "common.detections.match_detections": [((BOXES, BOXES[:2], (0.5,)), {})],
+    "common.detections.precision_recall": [
+        ((SCORES, torch.tensor([True, False, True]), 3), {})
+    ],
+    "common.detections.average_precision": [
+        ((SCORES, torch.tensor([True, False, True]), 3), {})
+    ],
+    "common.detections.match_class": [(([found()], TRUTHS, 0), {})],
+    "common.detections.average_precisions": [(([found()], TRUTHS), {"num_classes": 2})],
+    "common.detections.mean_average_precision": [
+        (([found()], TRUTHS), {"num_classes": 2})
+    ],
+    "common.detections.diagnose": [((found(), TRUTHS[0]), {})],
+    "common.dtypes.at_least_float32": [((X,), {})],
+    "common.dtypes.as_floating": [((X,), {})],
+    "common.generating.slerp": [((X, X.flip(0), 0.3), {})],
+    "common.generating.kernel_distance": [((X, X.flip(0) + 1), {})],
+    "dcgan.unit_to_tanh_range": [((IMAGES,), {})],
+    "dcgan.tanh_to_unit_range": [((2 * IMAGES - 1,), {})],
+    "dcgan.lattice_power": [((IMAGES,), {})],
+    "gan.discriminator_loss": [((X, X.flip(0)), {})],
+    "gan.generator_loss": [((X,), {}), ((X,), {"saturating": True})],
+    "gan.optimal_discriminator": [((X, X.flip(0)), {})],
+    "gan.minibatch_std": [((X,), {"group_size": 2})],
+    "gan.mode_shares": [((X, X[:1]), {"radius": 0.5})],
+    "gan.count_modes": [((X, X[:1]), {"radius": 0.5})],
+    "masks.apply_mask": [((IMAGES[0], MASKS.repeat(1, 4, 3)[0, :8, :8]), {})],
+    "masks.masked_mean": [((IMAGES[0], MASKS.repeat(1, 4, 3)[0, :8, :8]), {})],
+    "masks.composite": [((IMAGES[0], IMAGES[1], IMAGES[0, 0]), {})],
+    "masks.match_template": [((IMAGES[0], IMAGES[0, :, 2:5, 3:6]), {})],
+    "masks.dilate": [((MASKS, 1), {})],
+    "masks.erode": [((MASKS, 1), {})],
+    "masks.masks_to_boxes": [((MASKS,), {})],
+    "masks.mask_iou": [((MASKS, MASKS.flip(0)), {})],
+    "masks.masked_softmax": [((randn(2, 2, 3), MASKS), {})],
+    "nms.greedy_nms": [((BOXES, SCORES, 0.1), {})],
+    "nms.nms": [((BOXES, SCORES, 0.1), {})],
+    "nms.batched_nms": [((BOXES, SCORES, torch.tensor([0, 1, 1]), 0.1), {})],
+    "nms.soft_nms": [((BOXES, SCORES), {})],
+    "nms.multibox_detection": [((randn(2, 3, 3), 0.1 * randn(2, 3, 4), UNIT), {})],
+    "normalization.batch_norm": [
+        ((MAPS, ONES, ZEROS, ZEROS, ONES), {"training": False}),
+        ((MAPS, None, None, None, None), {"training": True}),
+    ],
+    "normalization.batch_norm_train": [((MAPS, ONES, ZEROS, ZEROS, ONES), {})],
+    "normalization.instance_norm": [((MAPS, ONES, ZEROS), {})],
+    "normalization.layer_norm": [((MAPS, None, None), {})],
+    "normalization.group_norm": [((MAPS, 3, ONES, ZEROS), {})],
+    "normalization.fold_batch_norm": [
+        ((randn(6, 2, 3, 3), None, ONES, ZEROS, ZEROS, ONES), {})
+    ],
+    "single_shot.flatten_head": [((MAPS, 3), {})],
+    "single_shot.hard_negative_mask": [((rand(1, 5), POSITIVE), {})],
+    "single_shot.mined_cross_entropy": [((randn(1, 5, 3), POSITIVE.long()), {})],
+    "single_shot.focal_cross_entropy": [
+        ((randn(1, 5, 3), POSITIVE.long()), {"gamma": gamma})
+        for gamma in (0, 0.25, 0.5, 1.0, 1.5, 2.0, 5.0)
+    ],
+    "single_shot.masked_l1": [((randn(1, 5, 4), randn(1, 5, 4), POSITIVE), {})],
+}
+
+# Public, and not in `CALLS`: why.
+ELSEWHERE = {
+    "draws at random: by the tests of their modules": (
+        *("attention_pooling.pick_maps", "augmentation.random_horizontal_flip"),
+        *("augmentation.sample_crop", "augmentation.random_resized_crop"),
+        *("augmentation.color_jitter", "augmentation.mixup", "augmentation.cutmix"),
+        "single_shot.flip",
+    ),
+    "takes or changes networks: by the tests of their modules": (
+        *("activations.gradient_norms", "augmentation.average_over_views"),
+        *("common.classifying.predict", "common.classifying.accuracy"),
+        *("common.classifying.evaluating", "dcgan.initialise", "dcgan.sample"),
+        *("fine_tuning.find_head", "fine_tuning.replace_head", "fine_tuning.freeze"),
+        *("fine_tuning.unfreeze", "fine_tuning.parameter_groups"),
+        *("fine_tuning.extract_features", "single_shot.predict", "dcgan.train_step"),
+    ),
+    "trains: a step of each is taken below": (
+        *("dcgan.train", "fine_tuning.train", "gan.train", "single_shot.train"),
+    ),
+    "takes no tensor": (
+        *("anchors.anchor_shapes", "anchors.anchor_boxes_at_pixel"),
+        *("anchors.anchor_boxes", "anchors.multiscale_anchors"),
+        *("dcgan.conv_transpose_output_size", "fine_tuning.take_per_class"),
+        *("masks.rectangle_mask", "masks.disk_mask", "masks.polygon_mask"),
+        *("single_shot.stack_scenes", "common.training.drawer"),
+        *("common.training.batch_of_step", "common.training.require_finite"),
+    ),
+}
+# Modules of which no function takes tensors to compute with, or which are others'.
+MODULES_ELSEWHERE = {
+    "autograd": "on NumPy arrays, float64 whatever comes in",
+    "mc_loss": "its own tests hold the same battery of dtypes and layouts",
+    "style_transfer": "its own tests hold dtypes and devices",
+    "common.backbones": "networks",
+    "common.checkpoints": "files",
+    "common.compute": "devices and seeds",
+    "common.plotting": "pictures",
+    "common.quiz": "words",
+    "common.require": "the checks themselves",
+    "common.schedules": "plain numbers",
+    "common.studies": "files",
+}
+
+# Not float16 or bfloat16, and why.
+NOT_HALF = {
+    "dcgan.lattice_power": "torch's Fourier transform knows no half precision",
+    "masks.match_template": "sums of squares of a window need float32",
+    "gan.mode_shares": "torch's cdist knows no half precision",
+    "gan.count_modes": "torch's cdist knows no half precision",
+    "attention_pooling.drop": "what lies at the threshold goes either way",
+    "attention_pooling.attention_boxes": "what lies at the threshold goes either way",
+}
+# Whole numbers are natural for these arguments, by position.
+WHOLE = {
+    "anchors.assign_anchors": (BOXES, BOXES[:2]),
+    "anchors.encode_offsets": (BOXES, BOXES.flip(0)),
+    "augmentation.flip_boxes": (BOXES, 10),
+    "augmentation.crop_boxes": (BOXES, (1, 1, 7, 6), 4),
+    "common.boxes.box_area": (BOXES,),
+    "common.boxes.box_iou": (BOXES, BOXES.flip(0)),
+    "common.boxes.generalized_box_iou": (BOXES, BOXES.flip(0)),
+    "common.boxes.distance_box_iou": (BOXES, BOXES.flip(0)),
+    "common.boxes.xyxy_to_cxcywh": (BOXES,),
+    "common.boxes.cxcywh_to_xyxy": (BOXES + 1,),
+    "common.detections.match_detections": (BOXES, BOXES[:2], (0.5,)),
+    "masks.apply_mask": (MASKS[0], MASKS[1]),
+    "masks.dilate": (MASKS, 1),
+    "masks.erode": (MASKS, 1),
+    "masks.masks_to_boxes": (MASKS,),
+    "masks.mask_iou": (MASKS, MASKS.flip(0)),
+}
+
+
+def modules():
+    files = [*sorted(ROOT.glob("*.py")), *sorted((ROOT / "common").glob("*.py"))]
+    for file in files:
+        if not file.stem.startswith("_"):
+            yield ".".join(file.relative_to(ROOT).with_suffix("").parts), file
+
+
+def public_functions():
+    for module, file in modules():
+        if module not in MODULES_ELSEWHERE:
+            for node in ast.parse(file.read_text(encoding="utf-8")).body:
+                if isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
+                    yield f"{module}.{node.name}"
+
+
+def function(name):
+    module, attribute = name.rsplit(".", 1)
+    return getattr(importlib.import_module(f"lesson_utils.{module}"), attribute)
+
+
+def changed(value, change):
+    """A tree with each of its tensors changed."""
+    return tree_map(lambda t: change(t) if isinstance(t, Tensor) else t, value)
+
+
+def tensors(value):
+    return [leaf for leaf in tree_flatten(value)[0] if isinstance(leaf, Tensor)]
+
+
+def floats(change):
+    return lambda t: change(t) if t.is_floating_point() else t
+
+
+def moved_modules(value, change):
+    return tree_map(lambda m: change(m) if isinstance(m, nn.Module) else m, value)
+
+
+def close(got, expected, tolerance=1e-4):
+    got, expected = tree_flatten(got)[0], tree_flatten(expected)[0]
+    assert len(got) == len(expected)
+    for one, other in zip(got, expected, strict=True):
+        if isinstance(other, Tensor):
+            scale = max(1.0, other.double().abs().max().item()) if other.numel() else 1
+            torch.testing.assert_close(
+                one.double(), other.double(), rtol=tolerance, atol=tolerance * scale
+            )
+        elif isinstance(other, float):
+            assert one == pytest.approx(other, rel=tolerance, abs=tolerance)
+        else:
+            assert one == other
+
+
+def says(error, *words):
+    assert any(word in str(error) for word in words), error
+
+
+EACH = pytest.mark.parametrize(
+    ("name", "arguments", "keywords"),
+    [
+        pytest.param(name, *call, id=f"{name}-{number}" if number else name)
+        for name, calls in CALLS.items()
+        for number, call in enumerate(calls)
+    ],
+)
+
+
+def test_every_public_function_is_somewhere():
+    listed = [*CALLS, *(name for names in ELSEWHERE.values() for name in names)]
+    assert len(listed) == len(set(listed))
+    assert set(listed) == set(public_functions())
+    assert set(MODULES_ELSEWHERE) <= {module for module, _ in modules()}
+
+
+@EACH
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_dtypes(name, arguments, keywords, dtype):
+    half = dtype != torch.float64
+    if half and name in NOT_HALF:
+        pytest.skip(NOT_HALF[name])
+    # As the narrow dtype has them, so that only the computation differs.
+    rounded = changed(arguments, floats(lambda t: t.to(dtype).float()))
+    expected = function(name)(*rounded, **keywords)
+    narrow = changed(arguments, floats(lambda t: t.to(dtype)))
+    narrow = moved_modules(narrow, lambda m: Classifier())
+    got = function(name)(*narrow, **keywords)
+    tolerance = {torch.float16: 4e-3, torch.bfloat16: 3e-2, torch.float64: 1e-4}
+    close(got, expected, tolerance[dtype])
+
+
+@EACH
+def test_mixed_dtypes(name, arguments, keywords):
+    """One argument in float64 among others in float32: a result, or a clear word."""
+    floating = [t for t in tensors(arguments) if t.is_floating_point()]
+    if len(floating) < 2:
+        pytest.skip("one tensor alone")
+    expected = function(name)(*arguments, **keywords)
+    for wide in range(len(floating)):
+        count = iter(range(len(floating)))
+        mixed = changed(
+            arguments,
+            floats(lambda t, n=count, w=wide: t.double() if next(n) == w else t),
+        )
+        try:
+            got = function(name)(*mixed, **keywords)
+        except ValueError as error:
+            says(error, "dtype")
+        except RuntimeError as error:  # torch says by itself what it wants
+            says(error, "dtype", "same type", "scalar type")
+        else:
+            close(got, expected)
+
+
+@pytest.mark.parametrize("name", WHOLE)
+@pytest.mark.parametrize("dtype", [torch.int64, torch.int32, torch.uint8])
+def test_whole_numbers(name, dtype):
+    expected = function(name)(*WHOLE[name])
+    whole = changed(WHOLE[name], lambda t: t.to(dtype))
+    close(function(name)(*whole), expected)
+
+
+def strided(t):
+    """The same numbers, every other one of a larger tensor's."""
+    if not t.dim():
+        return t
+    wide = t.repeat_interleave(2, dim=-1)
+    return wide[..., ::2].requires_grad_(t.requires_grad)
+
+
+@EACH
+def test_layouts(name, arguments, keywords):
+    expected = function(name)(*arguments, **keywords)
+    close(function(name)(*changed(arguments, strided), **keywords), expected)
+    last = torch.channels_last
+    inner = changed(
+        arguments, lambda t: t.contiguous(memory_format=last) if t.dim() == 4 else t
+    )
+    close(function(name)(*inner, **keywords), expected)
+    before = changed(arguments, Tensor.clone)
+    function(name)(*arguments, **keywords)
+    if name != "normalization.batch_norm":  # whose statistics move, as it says
+        close(arguments[: len(before)], before, 0)
+
+
+@EACH
+def test_another_default_dtype(name, arguments, keywords):
+    expected = function(name)(*arguments, **keywords)
+    torch.set_default_dtype(torch.float64)
+    try:
+        got = function(name)(*arguments, **keywords)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    close(got, expected)
+    for one, other in zip(tensors(got), tensors(expected), strict=True):
+        assert one.dtype == other.dtype
+
+
+@EACH
+def test_empty(name, arguments, keywords):
+    """Without a first dimension's entries: a result, or a ValueError of ours."""
+    try:
+        function(name)(
+            *changed(arguments, lambda t: t[:0] if t.dim() else t), **keywords
+        )
+    except ValueError as error:
+        says(error, "must", "keeps nothing")
+
+
+EXTREMES = {
+    "flat": torch.zeros_like,
+    "ones": torch.ones_like,
+    "tiny": lambda t: t * 1e-30,
+    "small": lambda t: t * 1e-6,
+    "large": lambda t: t * 1e4,
+    "huge": lambda t: t * 1e18,
+}
+
+
+# Where infinity less infinity is the honest answer, and why.
+NOT_EXTREME = {
+    ("common.generating.kernel_distance", "huge"): "the cube leaves float32",
+}
+
+
+@EACH
+@pytest.mark.parametrize("extreme", EXTREMES)
+def test_values_and_gradients_of_what_is_accepted(name, arguments, keywords, extreme):
+    """Of finite numbers comes no NaN, forward or backward, or a ValueError."""
+    inputs = changed(
+        arguments, floats(lambda t: EXTREMES[extreme](t).detach().requires_grad_())
+    )
+    try:
+        result = function(name)(*inputs, **keywords)
+    except ValueError as error:
+        says(error, "must", "keeps nothing")
+        return
+    results = [t for t in tensors(result) if t.is_floating_point()]
+    if name == "common.detections.average_precisions":  # of a class that is nowhere
+        results = [t.nan_to_num() for t in results]
+    if (name, extreme) not in NOT_EXTREME:
+        assert not any(t.isnan().any() for t in results)
+    graph = [t for t in results if t.requires_grad]
+    wanted = [t for t in tensors(inputs) if t.requires_grad]
+    if not graph or not wanted or extreme == "huge":  # slopes may leave float32 there
+        return
+    slopes = torch.autograd.grad(sum(t.sum() for t in graph), wanted, allow_unused=True)
+    assert all(s.isfinite().all() for s in slopes if s is not None)
+
+
+def test_gradients_of_a_sure_answer():
+    """A logit so large that its probability is 1: every gamma has a slope."""
+    focal = function("single_shot.focal_cross_entropy")
+    for gamma in (0, 0.1, 0.5, 1, 2):
+        for dtype in (torch.float16, torch.bfloat16, torch.float32, torch.float64):
+            logits = torch.tensor(
+                [[[0.0, 1e4], [1e4, 0]]], dtype=dtype
+            ).requires_grad_()
+            focal(logits, torch.tensor([[1, 0]]), gamma=gamma).backward()
+            assert logits.grad.isfinite().all()
+
+
+@EACH
+def test_on_another_device(name, arguments, keywords):
+    expected = function(name)(*arguments, **keywords)
+    with stand_in() as device:
+        inputs = moved_modules(there(arguments), lambda m: Classifier().to(device))
+        result = function(name)(*inputs, **keywords)
+        got = back(result)
+    if name != "common.classifying.standardise":
+        close(got, expected)
+    for one in tensors(result):
+        assert isinstance(one, StandIn)
+
+
+class TestAStepOnAnotherDevice:
+    """One step of each training: what is made on the way is made where the model is."""
+
+    def test_fine_tuning(self):
+        from lesson_utils.fine_tuning import train
+
+        with stand_in():
+            history = train(
+                Classifier(), IMAGES, LABELS, steps=1, progress=False,
+                fabric=StandInFabric(),
+            )  # fmt: skip
+        assert math.isfinite(history["loss"][0])
+
+    def test_single_shot(self):
+        from lesson_utils.single_shot import SingleShot, train
+
+        model = SingleShot(2, image_size=24)
+        with stand_in():
+            history = train(
+                model, rand(2, 3, 24, 24), TRUTHS.repeat(2, 1, 1), steps=1,
+                progress=False, fabric=StandInFabric(),
+            )  # fmt: skip
+        assert math.isfinite(history["box_loss"][0])
+
+    def test_dcgan(self, monkeypatch):
+        from lesson_utils import dcgan
+
+        plain = torch.optim.Adam  # what is fused asks the device's name
+        monkeypatch.setattr(
+            torch.optim, "Adam", lambda *a, fused=False, **k: plain(*a, **k)
+        )
+        players = (
+            dcgan.Generator(latent_dim=4, base_channels=2, image_size=8),
+            dcgan.Discriminator(base_channels=2, image_size=8),
+        )
+        with stand_in():
+            history = dcgan.train(
+                *players, rand(4, 3, 8, 8), epochs=1, batch_size=4, progress=False,
+                fabric=StandInFabric(),
+            )  # fmt: skip
+        assert math.isfinite(history["generator_loss"][0])
+
+
+NAN, INF = math.nan, math.inf
+WRONG = torch.tensor([[3.0, 0, 1, 1]])  # x2 < x1
+INTS = torch.ones(2, 6).long()
+
+# For each function whose docstring has `Raises`: calls that must raise ValueError.
+BAD = {
+    **{
+        f"activations.{name}": [((INTS,), {})]
+        for name in (
+            *("sigmoid", "tanh", "softplus", "relu", "leaky_relu", "elu", "selu"),
+            *("gelu", "silu", "mish"),
+        )
+    },
+    **{
+        f"activations.{name}": [((INTS,), {}), ((X[:, :5],), {}), ((X, 2), {})]
+        for name in ("glu", "reglu", "geglu", "swiglu")
+    },
+    "activations.prelu": [((INTS, ONES), {}), ((X, torch.ones(4)), {})],
+    "activations.dead_fraction": [((ONES,), {}), ((X[:0],), {})],
+    "activations.gradient_norms": [
+        (([], X, X), {}), (([torch.tanh], X, X[:1]), {})
+    ],
+    "anchors.anchor_shapes": [(([], [1]), {}), (([-1], [1]), {}), (([INF], [1]), {})],
+    "anchors.anchor_boxes_at_pixel": [
+        ((2, 0, 2, 2), {"scales": [0.5], "ratios": [1]})
+    ],
+    "anchors.anchor_boxes": [
+        ((height, 2), {"scales": [0.5], "ratios": [1]}) for height in (0, 1.5, True)
+    ],
+    "anchors.multiscale_anchors": [(([],), {"scales": [], "ratios": [1]})],
+    "anchors.assign_anchors": [
+        ((WRONG, UNIT), {}), ((UNIT, WRONG), {}), ((UNIT, UNIT), {"iou_threshold": 2}),
+        ((UNIT[None], UNIT), {}), ((UNIT, UNIT), {"iou_threshold": True}),
+    ],
+    "anchors.encode_offsets": [
+        ((UNIT, WRONG.expand(3, 4)), {}), ((UNIT, 0 * UNIT), {}),
+        ((UNIT, UNIT), {"std": (1, 1, 1, 0)}),
+    ],
+    "anchors.decode_offsets": [
+        ((UNIT, X), {}), ((UNIT, torch.full((3, 4), 1e4)), {}),
+        ((0 * UNIT, UNIT), {}),
+    ],
+    "anchors.anchor_targets": [
+        ((UNIT, TRUTHS[0]), {}), ((UNIT, TRUTHS + 0.5), {}), ((WRONG, TRUTHS), {}),
+    ],
+    "attention_pooling.bilinear_attention_pool": [
+        ((MAPS, MAPS[:1]), {}), ((MAPS, MAPS[..., :2]), {}), ((X, MAPS), {})
+    ],
+    "attention_pooling.normalize_parts": [((X,), {})],
+    "attention_pooling.center_loss": [
+        ((MAPS[0], MAPS[0], torch.tensor([0, 1, 2, 3, 4, 9])), {}),
+        ((MAPS[0], MAPS[:, 0], LABELS), {}),
+    ],
+    "attention_pooling.move_centers": [
+        ((randn(5, 3, 4), randn(2, 3, 4), LABELS), {"rate": rate}) for rate in (2, NAN)
+    ],
+    "attention_pooling.pick_maps": [((-MAPS.abs() - 1,), {}), ((X,), {})],
+    "attention_pooling.attention_boxes": [
+        ((MAPS[:, 0] + 9,), {}), ((rand(1, 2, 2),), {"threshold": 1}),
+    ],
+    "attention_pooling.crop": [((IMAGES, UNIT), {}), ((IMAGES, UNIT[:2] * 0), {})],
+    "attention_pooling.drop": [
+        ((IMAGES, rand(3, 2, 2)), {}), ((IMAGES, 9 + rand(2, 2, 2)), {}),
+    ],
+    "augmentation.flip_boxes": [((BOXES, 3), {}), ((X, 9), {}), ((BOXES * NAN, 9), {})],
+    "augmentation.random_horizontal_flip": [
+        ((X,), {}), ((IMAGES,), {"p": 2}), ((IMAGES, BOXES), {}),
+        ((IMAGES,), {"p": NAN})
+    ],
+    "augmentation.sample_crop": [
+        ((0, 3), {}), ((2.5, 3), {}), ((True, 3), {}), ((3, 3), {"scale": (0, 1)}),
+        ((3, 3), {"ratio": (2, 1)}),
+    ],
+    "augmentation.resized_crop": [
+        ((IMAGES, (0, 0, 9, 9), 4), {}), ((IMAGES, (0, 0, 4, 4), 0), {}),
+        ((IMAGES, (0, 0, 4, 4), True), {}), ((X, (0, 0, 1, 1), 2), {}),
+    ],
+    "augmentation.crop_boxes": [
+        ((-BOXES - 1, (0, 0, 4, 4), 2), {}), ((BOXES, (0, 0, 0, 4), 2), {}),
+        ((BOXES, (0, 0, 4, 4), 1.5), {}),
+    ],
+    "augmentation.random_resized_crop": [((X, 2), {}), ((IMAGES, 0), {})],
+    **{
+        f"augmentation.adjust_{name}": [
+            ((IMAGES * 255, 0.1), {}), ((IMAGES, -1), {}), ((IMAGES, NAN), {}),
+            ((IMAGES[:, :2], 0.1), {}),
+        ]
+        for name in ("brightness", "contrast", "saturation", "hue")
+    },
+    "augmentation.color_jitter": [
+        ((IMAGES,), {"hue": 0.6}), ((IMAGES,), {"contrast": NAN}), ((2 * IMAGES,), {})
+    ],
+    **{
+        f"augmentation.{name}": [
+            ((IMAGES, torch.eye(2)), {"alpha": 0}), ((IMAGES, torch.eye(3)), {}),
+            ((IMAGES, 2 * torch.eye(2)), {}), ((IMAGES, LABELS), {}),
+            ((IMAGES, torch.eye(2)), {"alpha": INF}),
+        ]
+        for name in ("mixup", "cutmix")
+    },
+    "augmentation.average_over_views": [((nn.Identity(), X, []), {})],
+    "bilinear.bilinear_pool": [
+        ((X, X), {}), ((MAPS, MAPS[:1]), {}), ((MAPS, MAPS.double()), {}),
+    ],
+    "bilinear.signed_sqrt": [((INTS,), {})],
+    "bilinear.count_sketch": [
+        ((X, BUCKETS, SIGNS, 2), {}), ((X, LABELS, SIGNS, 4), {}),
+    ],
+    "bilinear.tensor_sketch": [
+        ((X, MAPS, (BUCKETS, BUCKETS), (SIGNS, SIGNS), 4), {}),
+        ((MAPS, MAPS, (BUCKETS, BUCKETS), (SIGNS, SIGNS), 2), {}),
+    ],
+    "bilinear.random_maclaurin": [((MAPS, MAPS, SIGNS, SIGNS), {})],
+    "common.boxes.box_area": [((WRONG,), {}), ((X,), {})],
+    **{
+        f"common.boxes.{name}": [((WRONG, BOXES), {}), ((BOXES, BOXES * INF), {})]
+        for name in ("box_iou", "generalized_box_iou", "distance_box_iou")
+    },
+    "common.boxes.xyxy_to_cxcywh": [((WRONG,), {})],
+    "common.boxes.cxcywh_to_xyxy": [((-BOXES,), {}), ((X,), {})],
+    "common.classifying.standardise": [
+        ((255 * IMAGES, Classifier()), {}), ((X, Classifier()), {})
+    ],
+    "common.classifying.predict": [
+        ((Classifier(), IMAGES[:0]), {}), ((Classifier(), IMAGES), {"batch_size": 0}),
+        ((Classifier(), IMAGES), {"batch_size": 1.5}), ((Classifier(), -IMAGES), {}),
+    ],
+    "common.classifying.accuracy": [
+        ((Classifier(), IMAGES, LABELS[:1]), {}),
+        ((Classifier(), IMAGES, LABELS + 1), {})
+    ],
+    "common.detections.match_detections": [
+        ((WRONG, BOXES, (0.5,)), {}), ((BOXES, BOXES, ()), {}),
+        ((BOXES, BOXES, (2,)), {})
+    ],
+    **{
+        f"common.detections.{name}": [
+            ((SCORES, SCORES, 3), {}), ((SCORES, POSITIVE[0, :3], 0), {}),
+            ((SCORES * NAN, POSITIVE[0, :3], 3), {}), ((SCORES, POSITIVE, 3), {}),
+        ]
+        for name in ("precision_recall", "average_precision")
+    },
+    "common.detections.match_class": [(([], TRUTHS, 0), {})],
+    "common.detections.average_precisions": [(([], TRUTHS), {"num_classes": 1})],
+    "common.detections.mean_average_precision": [
+        (([found()], TRUTHS.clone().fill_(-1)), {"num_classes": 1})
+    ],
+    "common.detections.diagnose": [((found(), TRUTHS), {})],
+    "common.generating.slerp": [((X, -X, 0.5), {}), ((X, 0 * X, 0.5), {})],
+    "common.generating.kernel_distance": [((X[:1], X), {}), ((X, X[:, :2]), {})],
+    "dcgan.unit_to_tanh_range": [((2 * IMAGES,), {}), ((INTS,), {})],
+    "dcgan.tanh_to_unit_range": [((3 - IMAGES,), {}), ((IMAGES * NAN,), {})],
+    "dcgan.conv_transpose_output_size": [
+        ((0, 4), {}), ((4, 2.0), {}), ((4, True), {}), ((1, 2), {"padding": 3}),
+        ((4, 4), {"output_padding": 1}),
+    ],
+    "dcgan.lattice_power": [((IMAGES,), {"period": 3}), ((IMAGES,), {"period": 1})],
+    "gan.discriminator_loss": [
+        ((X, X.double()), {}), ((INTS, X), {}), ((X[:0], X), {}),
+    ],
+    "gan.generator_loss": [((INTS,), {}), ((X[:0],), {})],
+    "gan.optimal_discriminator": [((X, X[:1]), {}), ((INTS, INTS), {})],
+    "gan.minibatch_std": [
+        ((X,), {"group_size": size}) for size in (0, 1, 3, 2.0, True)
+    ],
+    "gan.mode_shares": [
+        ((X, X), {"radius": radius}) for radius in (0, -1, NAN, INF)
+    ],
+    "gan.count_modes": [
+        ((X, X), {"radius": 1, "at_least": 0}), ((X, X[0]), {"radius": 1}),
+    ],
+    "masks.apply_mask": [((IMAGES, MASKS), {}), ((IMAGES, 2 + IMAGES), {})],
+    "masks.rectangle_mask": [((0, 3, (0, 0, 1, 1)), {}), ((3, 3, (2, 0, 1, 1)), {})],
+    "masks.disk_mask": [((3, 3, (0, 0), -1), {}), ((3, 3, (0, NAN), 1), {})],
+    "masks.polygon_mask": [
+        ((3, 3, [(0, 0), (1, 1)]), {}), ((2.5, 3, [(0, 0)] * 3), {}),
+    ],
+    "masks.masked_mean": [((INTS, INTS), {}), ((X, torch.zeros(2, 6)), {})],
+    "masks.composite": [((X, X, X + 9), {}), ((X, X[:1], X), {})],
+    "masks.match_template": [((IMAGES[0], IMAGES[1] * 0), {}), ((X, X), {})],
+    **{
+        f"masks.{name}": [
+            ((MASKS + 1, 1), {}), *(((MASKS, r), {}) for r in (-1, 0.5, True))
+        ]
+        for name in ("dilate", "erode")
+    },
+    "masks.masks_to_boxes": [((MASKS * 0,), {}), ((MASKS[0],), {})],
+    "masks.mask_iou": [((MASKS, MASKS[..., :2]), {}), ((MASKS + 1, MASKS), {})],
+    "masks.masked_softmax": [((INTS, INTS), {}), ((X * NAN, INTS), {})],
+    **{
+        f"nms.{name}": [
+            ((WRONG, SCORES[:1], 0.5), {}), ((BOXES, SCORES[:2], 0.5), {}),
+            ((BOXES, SCORES * NAN, 0.5), {}), ((BOXES, SCORES, 1.5), {}),
+        ]
+        for name in ("greedy_nms", "nms")
+    },
+    "nms.batched_nms": [
+        ((BOXES, SCORES, LABELS, 0.5), {}), ((WRONG, SCORES[:1], LABELS[:1], 0.5), {})
+    ],
+    "nms.soft_nms": [
+        ((BOXES, SCORES + 1), {}), ((BOXES, SCORES), {"sigma": 0}),
+        ((BOXES, SCORES), {"score_threshold": 2}), ((BOXES, SCORES), {"sigma": INF}),
+    ],
+    "nms.multibox_detection": [
+        ((randn(1, 3, 3), randn(1, 12), UNIT), {}),
+        ((randn(1, 3, 1), randn(1, 3, 4), UNIT), {}),
+        ((randn(1, 3, 3) * NAN, randn(1, 3, 4), UNIT), {}),
+        *(
+            ((randn(1, 3, 3), randn(1, 3, 4), UNIT), {name: wrong})
+            for name in ("iou_threshold", "score_threshold", "max_detections")
+            for wrong in (-1, 1.5, NAN, True)
+        ),
+    ],
+    "normalization.batch_norm": [
+        ((X, None, None, None, None), {"training": True}),
+        ((MAPS, None, None, None, None), {"training": False}),
+        ((MAPS, None, None, None, None), {"training": True, "eps": 0}),
+        ((MAPS, None, None, None, None), {"training": True, "momentum": 2}),
+    ],
+    "normalization.batch_norm_train": [((MAPS, X, None, ZEROS, ONES), {})],
+    "normalization.instance_norm": [((MAPS,), {"eps": -1}), ((MAPS, X), {})],
+    "normalization.layer_norm": [((MAPS, ONES, None), {}), ((X, None, None), {})],
+    "normalization.group_norm": [((MAPS, n), {}) for n in (0, 4, 2.0, True)],
+    "normalization.fold_batch_norm": [
+        ((randn(6, 2, 3, 3), None, ONES, ZEROS, ZEROS, -ONES), {})
+    ],
+    "single_shot.flatten_head": [((MAPS, 4), {}), ((X, 2), {}), ((MAPS, 0), {})],
+    "single_shot.predict": [((Classifier(), 2 * IMAGES), {})],
+    "single_shot.hard_negative_mask": [
+        ((rand(1, 5), POSITIVE.float()), {}), ((rand(1, 4), POSITIVE), {}),
+        ((rand(1, 5) * NAN, POSITIVE), {}),
+        *(((rand(1, 5), POSITIVE), {"ratio": r}) for r in (0, 1.5, True)),
+    ],
+    "single_shot.mined_cross_entropy": [
+        ((randn(1, 5, 3), POSITIVE.long()), {"ratio": 0})
+    ],
+    "single_shot.focal_cross_entropy": [
+        ((randn(1, 5, 3), POSITIVE.long()), {"gamma": g}) for g in (-1, NAN, INF, True)
+    ],
+    "single_shot.masked_l1": [
+        ((randn(1, 5, 4), randn(1, 5, 4), POSITIVE.float()), {}),
+        ((randn(1, 20), randn(1, 20), POSITIVE), {}),
+    ],
+    "single_shot.stack_scenes": [(([],), {})],
+    "fine_tuning.find_head": [((nn.ReLU(),), {}), ((nn.Conv2d(1, 1, 1),), {})],
+    "fine_tuning.replace_head": [
+        *(((Classifier(), n), {}) for n in (0, 2.5, True, None)),
+        ((Classifier(), 2), {"rows": {5: 0}}),
+    ],
+    "fine_tuning.parameter_groups": [
+        ((Classifier(),), {"learning_rate": rate}) for rate in (0, INF, NAN, True, "1")
+    ],
+    "fine_tuning.extract_features": [
+        ((Classifier(), IMAGES), {"batch_size": True}), ((nn.ReLU(), IMAGES), {})
+    ],
+    "fine_tuning.take_per_class": [
+        (([(X, 0)], n), {"classes": [0]}) for n in (0, 2, 1.5, True)
+    ],
+    "fine_tuning.train": [
+        ((Classifier(), IMAGES, LABELS), {name: wrong, "progress": False})
+        for name in ("steps", "batch_size", "learning_rate", "save_every")
+        for wrong in (0, True, NAN, INF)
+    ],
+    "gan.train": [
+        ((nn.Linear(2, 2), nn.Linear(2, 1), None), {name: wrong})
+        for name in ("steps", "batch_size", "latent_dim", "generator_rate")
+        for wrong in (0, True, NAN, INF)
+    ],
+    "dcgan.sample": [
+        ((function("dcgan.Generator")(latent_dim=4, image_size=8), X), {})
+    ],
+    "dcgan.train": [
+        ((nn.Linear(2, 2), nn.Linear(2, 1), IMAGES), {"batch_size": 2, **wrong})
+        for wrong in (
+            {"epochs": 1.5}, {"learning_rate": INF}, {"beta1": 1}, {"epochs": 0}
+        )
+    ],
+    "single_shot.train": [
+        ((function("single_shot.SingleShot")(2, image_size=24), rand(2, 3, 24, 24),
+          TRUTHS.repeat(2, 1, 1)), {name: wrong, "progress": False})
+        for name in ("steps", "batch_size", "learning_rate", "weight_decay")
+        for wrong in (-1, True, NAN, INF)
+    ],
+}  # fmt: skip
+# Not a ValueError.
+OTHER_ERRORS = {"common.training.require_finite": "FloatingPointError: its own tests"}
+
+
+def test_each_documented_error_has_a_bad_call():
+    documented = {
+        name
+        for name in public_functions()
+        if "Raises:" in (inspect.getdoc(function(name)) or "")
+    }
+    assert documented - OTHER_ERRORS.keys() == BAD.keys()
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "keywords"),
+    [
+        pytest.param(name, *call, id=f"{name}-{number}")
+        for name, calls in BAD.items()
+        for number, call in enumerate(calls)
+    ],
+)
+def test_each_documented_error_is_raised(name, arguments, keywords):
+    """A ValueError that says a rule and what was got."""
+    with pytest.raises(ValueError, match=r"must (?s:.*)|needs|keeps nothing"):
+        function(name)(*arguments, **keywords)
