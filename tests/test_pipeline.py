@@ -1,4 +1,4 @@
-"""The steps of `make book` and `make test`: their order, their times, where they stop."""
+"""The steps of `make book` and `make test`: order, times, where they stop."""
 
 import subprocess
 
@@ -33,9 +33,7 @@ def test_the_order_and_a_table_of_seconds(steps, capsys):
     called, _ = steps
     assert pipeline.run("test") == 0
     words = ["ruff check", "ruff format", "not browser", "execute", "pages", "browser"]
-    assert [word in call for word, call in zip(words, called, strict=True)] == [
-        True
-    ] * 6
+    assert all(word in call for word, call in zip(words, called, strict=True))
     told = capsys.readouterr().out
     names = ["environment", "lint", "units", "notebooks", "pages", "browser", "in"]
     assert rows(told) == names
