@@ -487,6 +487,14 @@ def test_a_full_name_imports_one_chapter_only(book):
     assert "lesson_utils.checks.made_b" not in sys.modules
 
 
+def test_in_a_chapters_notebook_its_own_come_first_and_no_others(book, monkeypatch):
+    book(made_a=["alpha"], made_b=["alpha", "beta"], made_c=["gamma"])
+    monkeypatch.setenv("JPY_SESSION_NAME", "/somewhere/book/part/made_b.ipynb")
+    assert find("alpha")[0] == "made_b.alpha"
+    assert "lesson_utils.checks.made_a" not in sys.modules
+    assert find("gamma")[0] == "made_c.gamma"
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
     [

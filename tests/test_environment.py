@@ -156,11 +156,9 @@ class TestAFolderThatWasRenamed:
 
 class TestVariables:
     def test_what_is_foreign_goes_and_the_rest_stays(self):
-        foreign = dict.fromkeys(
-            "PYTHONHOME PYTHONOPTIMIZE JUPYTER_PATH MPLCONFIGDIR PYTEST_ADDOPTS "
-            "http_proxy HTTPS_PROXY no_proxy".split(),
-            "foreign",
-        )
+        names = ["PYTHONHOME", "PYTHONOPTIMIZE", "JUPYTER_PATH", "MPLCONFIGDIR"]
+        names += ["PYTEST_ADDOPTS", "http_proxy", "HTTPS_PROXY", "no_proxy"]
+        foreign = dict.fromkeys(names, "foreign")
         kept = environment.clean({**foreign, "HOME": "/home", "MATPLOTLIBRC": "mine"})
         assert "foreign" not in kept.values()
         assert kept["HOME"] == "/home"
