@@ -12,7 +12,9 @@ from lesson_utils import style_transfer as st
 from lesson_utils.checks import style_transfer as st_checks
 from lesson_utils.common.backbones import resnet18, tiny_vgg
 from lesson_utils.common.pretrained import vgg16_features
+from lesson_utils.common.studies import read_study
 from lesson_utils.normalization import instance_norm
+from studies import style_transfer as study_style_transfer
 from tests.answers import ExerciseTests
 
 SMALL = {"content_layers": ("3",), "style_layers": ("1", "3"), "progress": False}
@@ -539,6 +541,34 @@ class TestTransfer:
         pictures = {"content": picture(3, 16, 16), "style": picture(3, 16, 16)}
         with pytest.raises(ValueError, match=message):
             st.transfer(backbone=net, **pictures | SMALL | options)
+
+
+class TestStudy:
+    """The table and the pictures hold what the page says of them."""
+
+    STUDY = read_study("style_transfer")
+
+    def rows(self, picture):
+        return [row for row in self.STUDY["rows"] if row["picture"] == picture]
+
+    def test_every_row_and_picture_is_there(self):
+        assert [r["pair"] for r in self.rows("gallery")] == [
+            *study_style_transfer.PAIRS
+        ]
+        assert len(self.rows("networks")) == 4
+        assert len(self.rows("layers")) == 5 + len(study_style_transfer.DEPTHS)
+        names = {"opening", "gallery", "networks", "layers"}
+        assert self.STUDY["pictures"].keys() == names
+
+    def test_random_features_meet_their_own_style_too(self):
+        errors = {row["network"]: row["style"] for row in self.rows("networks")}
+        assert all(row["first_style"] > 2.4 for row in self.rows("networks"))
+        assert max(errors.values()) <= 0.15
+        assert max(errors["random 0"], errors["random 1"]) < errors["vgg16"]
+
+    def test_the_astronaut_pays_most_for_her_face(self):
+        errors = {row["pair"]: row["style"] for row in self.rows("gallery")}
+        assert max(errors, key=errors.get) == "astronaut"
 
 
 # The exercises: right answers written in another way than the module's.

@@ -296,7 +296,7 @@ def show_source(function: Callable | type) -> Markdown:
     if not words or len(words.splitlines()) == 1:
         return Markdown(code)
     name = function.__name__
-    unfolds = f"<details><summary>All that <code>{name}</code> promises</summary>"
+    unfolds = f"<details><summary>Arguments, errors and source of <code>{name}</code></summary>"
     return Markdown(f"{code}\n\n{unfolds}\n\n```text\n{words}\n```\n\n</details>")
 
 
