@@ -295,8 +295,8 @@ def show_source(function: Callable | type) -> Markdown:
     words = inspect.getdoc(function)
     if not words or len(words.splitlines()) == 1:
         return Markdown(code)
-    name = function.__name__
-    unfolds = f"<details><summary>Arguments, errors and source of <code>{name}</code></summary>"
+    title = f"Arguments, errors and source of <code>{function.__name__}</code>"
+    unfolds = f"<details><summary>{title}</summary>"
     return Markdown(f"{code}\n\n{unfolds}\n\n```text\n{words}\n```\n\n</details>")
 
 
