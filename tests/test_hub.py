@@ -27,9 +27,9 @@ SPAWN = multiprocessing.get_context("spawn")
 RED, BLUE = (255, 0, 0), (0, 0, 255)
 
 
-def png(colour, size=8):
+def png(color, size=8):
     file = io.BytesIO()
-    Image.new("RGB", (size, size), colour).save(file, "png")
+    Image.new("RGB", (size, size), color).save(file, "png")
     return file.getvalue()
 
 
