@@ -47,9 +47,9 @@ def main() -> None:
 def _labels(batch: int, truths: int) -> torch.Tensor:
     generator = torch.Generator().manual_seed(0)
     classes = torch.randint(0, 4, (batch, truths, 1), generator=generator)
-    centre = 0.1 + 0.8 * torch.rand(batch, truths, 2, generator=generator)
+    center = 0.1 + 0.8 * torch.rand(batch, truths, 2, generator=generator)
     side = 0.1 + 0.4 * torch.rand(batch, truths, 2, generator=generator)
-    return torch.cat([classes, centre - side / 2, centre + side / 2], dim=2)
+    return torch.cat([classes, center - side / 2, center + side / 2], dim=2)
 
 
 def _wait(result: torch.Tensor) -> torch.Tensor:

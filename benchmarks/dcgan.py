@@ -54,7 +54,7 @@ def plain_epoch(
         batch_size: pictures a step.
     """
     loss = nn.BCEWithLogitsLoss()
-    optimisers = [
+    optimizers = [
         torch.optim.Adam(network.parameters(), lr=2e-4, betas=(0.5, 0.999))
         for network in (generator, discriminator)
     ]
@@ -66,17 +66,17 @@ def plain_epoch(
         ones, zeros = torch.ones(len(real)), torch.zeros(len(real))
         ones, zeros = ones.to(images.device), zeros.to(images.device)
 
-        optimisers[1].zero_grad()
+        optimizers[1].zero_grad()
         fake = generator(noise)
         judged = discriminator(real), discriminator(fake.detach())
         d_loss = (loss(judged[0], ones) + loss(judged[1], zeros)) / 2
         d_loss.backward()
-        optimisers[1].step()
+        optimizers[1].step()
 
-        optimisers[0].zero_grad()
+        optimizers[0].zero_grad()
         g_loss = loss(discriminator(generator(noise)), ones)
         g_loss.backward()
-        optimisers[0].step()
+        optimizers[0].step()
         total += d_loss.item() + g_loss.item()
 
 

@@ -78,8 +78,8 @@ def anchor_boxes_at_pixel(
             f"{column}"
         )
     sides = anchor_shapes(scales, ratios) * torch.tensor([height / width, 1])
-    centre = torch.tensor([(column + 0.5) / width, (row + 0.5) / height])
-    return cxcywh_to_xyxy(torch.cat([centre.expand_as(sides), sides], dim=1))
+    center = torch.tensor([(column + 0.5) / width, (row + 0.5) / height])
+    return cxcywh_to_xyxy(torch.cat([center.expand_as(sides), sides], dim=1))
 
 
 def anchor_boxes(
@@ -227,9 +227,9 @@ def encode_offsets(
     Source: Girshick et al., Rich Feature Hierarchies, CVPR 2014, appendix C, divided by
         the spread as in Liu et al., SSD, ECCV 2016.
     """
-    centre, side = _centre_and_side("anchors", anchors)
-    new_centre, new_side = _centre_and_side("boxes", boxes)
-    moved = (new_centre - centre) / side
+    center, side = _center_and_side("anchors", anchors)
+    new_center, new_side = _center_and_side("boxes", boxes)
+    moved = (new_center - center) / side
     return torch.cat([moved, (new_side / side).log()], dim=-1) / _std(std, side)
 
 
@@ -253,11 +253,11 @@ def decode_offsets(
 
     Source: as `encode_offsets`.
     """
-    centre, side = _centre_and_side("anchors", anchors)
+    center, side = _center_and_side("anchors", anchors)
     if offsets.shape[-1:] != (4,):
         raise ValueError(f"offsets must be (..., N, 4), got {tuple(offsets.shape)}")
     moved, grown = (offsets * _std(std, side)).split(2, dim=-1)
-    boxes = torch.cat([centre + moved * side, grown.exp() * side], dim=-1)
+    boxes = torch.cat([center + moved * side, grown.exp() * side], dim=-1)
     if not boxes.isfinite().all():
         bad = ~boxes.isfinite().all(dim=-1)
         raise ValueError(
@@ -297,7 +297,7 @@ def anchor_targets(
         (B, 4A), and treats padding as boxes.
     """
     _check_labels(labels)
-    _centre_and_side("anchors", anchors)
+    _center_and_side("anchors", anchors)
     anchors = anchors.T.contiguous().T  # see assign_anchors; here once for all
     real = labels[..., 0] >= 0
     truths, numbers = labels[real], real.sum(dim=1).tolist()  # (T, 5), of all pictures
@@ -353,13 +353,13 @@ def _check_labels(labels: Tensor) -> None:
         )
 
 
-def _centre_and_side(name: str, boxes: Tensor) -> tuple[Tensor, Tensor]:
+def _center_and_side(name: str, boxes: Tensor) -> tuple[Tensor, Tensor]:
     """(..., N, 2) each, of boxes that have an area."""
-    centre, side = xyxy_to_cxcywh(boxes).split(2, dim=-1)
+    center, side = xyxy_to_cxcywh(boxes).split(2, dim=-1)
     if not (side > 0).all():
         empty = boxes[(side <= 0).any(dim=-1)][0].tolist()
         raise ValueError(f"{name} must have a width and a height, got {empty}")
-    return centre, side
+    return center, side
 
 
 def _std(std: Sequence[float], like: Tensor) -> Tensor:

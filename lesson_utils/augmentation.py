@@ -271,7 +271,7 @@ def adjust_contrast(images: Tensor, factor: float | Tensor) -> Tensor:
 
     Source: `torchvision.transforms.v2.functional.adjust_contrast` returns the same.
     """
-    return _blend(images, _to_grey(images).mean(dim=(-2, -1), keepdim=True), factor)
+    return _blend(images, _to_gray(images).mean(dim=(-2, -1), keepdim=True), factor)
 
 
 def adjust_saturation(images: Tensor, factor: float | Tensor) -> Tensor:
@@ -289,7 +289,7 @@ def adjust_saturation(images: Tensor, factor: float | Tensor) -> Tensor:
 
     Source: `torchvision.transforms.v2.functional.adjust_saturation` returns the same.
     """
-    return _blend(images, _to_grey(images), factor)
+    return _blend(images, _to_gray(images), factor)
 
 
 def adjust_hue(images: Tensor, shift: float | Tensor) -> Tensor:
@@ -308,7 +308,7 @@ def adjust_hue(images: Tensor, shift: float | Tensor) -> Tensor:
     Source: Smith, Color Gamut Transform Pairs, SIGGRAPH 1978, for hue, saturation and
         value; `torchvision.transforms.v2.functional.adjust_hue` returns the same.
     """
-    _check_colours(images)
+    _check_colors(images)
     shift = _per_picture(_factor("shift", shift, images, -0.5, 0.5), images)
     hue, saturation, value = _rgb_to_hsv(images).split(1, dim=-3)
     return _hsv_to_rgb(torch.cat([(hue + shift) % 1, saturation, value], dim=-3))
@@ -342,7 +342,7 @@ def color_jitter(
     Source: `torchvision.transforms.v2.ColorJitter`; Howard, Some Improvements on Deep
         CNN Based Image Classification, arXiv:1312.5402.
     """
-    _check_colours(images)
+    _check_colors(images)
     parts = (
         ("brightness", adjust_brightness, brightness, 1),
         ("contrast", adjust_contrast, contrast, 1),
@@ -528,14 +528,14 @@ def _per_picture(values: Tensor, images: Tensor) -> Tensor:
 
 def _blend(images: Tensor, other: Tensor, factor: float | Tensor) -> Tensor:
     """A mixture of factor * images and (1 - factor) * other, within [0, 1]."""
-    _check_colours(images)
+    _check_colors(images)
     factor = _per_picture(_factor("factor", factor, images, 0, math.inf), images)
     return (factor * images + (1 - factor) * other).clamp(0, 1)
 
 
-def _to_grey(images: Tensor) -> Tensor:
+def _to_gray(images: Tensor) -> Tensor:
     """Brightness as the eye weighs it: (..., 1, H, W)."""
-    _check_colours(images)
+    _check_colors(images)
     weights = images.new_tensor([0.2989, 0.587, 0.114])[:, None, None]  # ITU-R 601
     return (images * weights).sum(dim=-3, keepdim=True)
 
@@ -587,7 +587,7 @@ def _check_picture(image: Tensor) -> None:
         )
 
 
-def _check_colours(images: Tensor) -> None:
+def _check_colors(images: Tensor) -> None:
     _check_picture(images)
     if images.shape[-3] != 3:
         raise ValueError(f"images must have 3 channels, got {tuple(images.shape)}")

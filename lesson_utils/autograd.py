@@ -416,12 +416,12 @@ def draw_graph(
     for variable, (x, y) in places.items():
         lines = [names.get(variable, ""), (text or _value_or_shape)(variable)]
         label = "\n".join(line for line in lines if line)
-        centred = {"ha": "center", "va": "center", "fontsize": 8}
-        axis.text(x, y, label, bbox=box, zorder=3, **centred)
+        centered = {"ha": "center", "va": "center", "fontsize": 8}
+        axis.text(x, y, label, bbox=box, zorder=3, **centered)
         if variable.creator is not None:
             axis.plot([x - 0.5, x], [y, y], color="#777777", lw=1.2, zorder=1)
             axis.text(
-                x - 0.5, y, variable.creator.name, bbox=circle, zorder=4, **centred
+                x - 0.5, y, variable.creator.name, bbox=circle, zorder=4, **centered
             )
             for part in variable.creator.inputs:
                 ends = zip(places[part], (x - 0.5, y), strict=True)

@@ -22,14 +22,14 @@ METHODS = ("tensor sketch", "random maclaurin")
 
 
 def bilinear_pool(
-    features1: Tensor, features2: Tensor, *, normalise: bool = False
+    features1: Tensor, features2: Tensor, *, normalize: bool = False
 ) -> Tensor:
     """The outer product of two feature vectors, averaged over positions.
 
     Args:
         features1: (B, C1, H, W), floating point.
         features2: (B, C2, H, W), of the dtype of `features1`; it may be `features1`.
-        normalise: whether `signed_sqrt` follows, and then division by the length. A
+        normalize: whether `signed_sqrt` follows, and then division by the length. A
             descriptor of zeros stays zero, and its gradient is zero.
 
     Returns:
@@ -46,7 +46,7 @@ def bilinear_pool(
     rows1, rows2 = features1.flatten(2), features2.flatten(2)  # (B, C, H·W)
     # Divided before it is summed: in half precision the sum itself could overflow.
     outer = (rows1 / rows1.shape[2]) @ rows2.transpose(1, 2)  # (B, C1, C2)
-    if not normalise:
+    if not normalize:
         return outer.flatten(1)
     # Torch's eps of 1e-12 is 0 in half precision, and 0 / 0 is NaN.
     return F.normalize(signed_sqrt(outer.flatten(1)), eps=1e-6)

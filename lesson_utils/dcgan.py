@@ -124,7 +124,7 @@ def conv_transpose_output_size(
     return left
 
 
-def initialise(network: nn.Module, *, generator: torch.Generator | None = None) -> None:
+def initialize(network: nn.Module, *, generator: torch.Generator | None = None) -> None:
     """Draw a network's weights as DCGAN does, in place.
 
     Convolutions, transposed or not: weights N(0, 0.02²), biases 0. Batch norm: weights
@@ -189,7 +189,7 @@ class Generator(nn.Module):
             layers += double(width, following, bias=False)
         layers += [nn.BatchNorm2d(widths[-1]), nn.ReLU(inplace=True)]
         self.layers = nn.Sequential(*layers, *double(widths[-1], 3, bias=True))
-        initialise(self)
+        initialize(self)
 
     def forward(self, latents: Tensor) -> Tensor:
         """Pictures of latent vectors.
@@ -249,7 +249,7 @@ class Discriminator(nn.Module):
             layers += [nn.BatchNorm2d(following)]
             layers += [nn.LeakyReLU(negative_slope, inplace=True)]
         self.layers = nn.Sequential(*layers, nn.Conv2d(widths[-1], 1, 4))
-        initialise(self)
+        initialize(self)
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits of pictures.
@@ -391,10 +391,10 @@ def train_step(
     Source: Goodfellow et al., Generative Adversarial Nets, 2014, algorithm 1, with
         one step each.
     """
-    generator, generator_optimiser = generating
-    discriminator, discriminator_optimiser = judging
+    generator, generator_optimizer = generating
+    discriminator, discriminator_optimizer = judging
     fake = generator(noise)
-    discriminator_optimiser.zero_grad()
+    discriminator_optimizer.zero_grad()
     # Two batches, one after the other: batch norm sees them apart. Each has its own
     # backward, since in several processes a second forward would change the statistics
     # that the first one's backward still needs.
@@ -404,9 +404,9 @@ def train_step(
     fake_logits = discriminator(fake.detach()).float()
     fake_loss = F.softplus(fake_logits).mean() / 2
     fabric.backward(fake_loss)
-    discriminator_optimiser.step()
+    discriminator_optimizer.step()
 
-    generator_optimiser.zero_grad()
+    generator_optimizer.zero_grad()
     # The gradient passes through the discriminator and is not kept there. Its inner
     # module, because in several processes the outer one waits for such gradients.
     discriminator.requires_grad_(False)
@@ -414,7 +414,7 @@ def train_step(
         logits = discriminator.module(fake)
     generator_loss = F.softplus(-logits.float()).mean()
     fabric.backward(generator_loss)
-    generator_optimiser.step()
+    generator_optimizer.step()
     discriminator.requires_grad_(True)
     probabilities = torch.stack([real_logits, fake_logits]).sigmoid().mean(1)
     losses = torch.stack([real_loss + fake_loss, generator_loss])

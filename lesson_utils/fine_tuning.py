@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from lesson_utils.common.classifying import evaluating, predict, standardise
+from lesson_utils.common.classifying import evaluating, predict, standardize
 from lesson_utils.common.require import (
     require_not_negative,
     require_positive,
@@ -283,7 +283,7 @@ def train(
 
     for _ in run:
         batch, answers = run.batch(images, labels, change=change)
-        logits = run.network(standardise(batch, model)).float()
+        logits = run.network(standardize(batch, model)).float()
         run.learn(loss=F.cross_entropy(logits, answers))
         run.note(accuracy=(logits.argmax(1) == answers).float().mean())
     return run.history

@@ -254,12 +254,12 @@ def minibatch_std(x: Tensor, *, group_size: int = 8) -> Tensor:
     return torch.cat([x, spread[..., None]], dim=-1)
 
 
-def mode_shares(samples: Tensor, centres: Tensor, *, radius: float) -> Tensor:
+def mode_shares(samples: Tensor, centers: Tensor, *, radius: float) -> Tensor:
     """What share of the samples lies on each mode of a mixture.
 
     Args:
         samples: (..., N, D), at least one.
-        centres: (K, D), the modes' centres.
+        centers: (K, D), the modes' centres.
         radius: a sample belongs to its nearest centre if it is at most this far off.
 
     Returns:
@@ -271,31 +271,31 @@ def mode_shares(samples: Tensor, centres: Tensor, *, radius: float) -> Tensor:
 
     Source: the definition.
     """
-    fits = samples.dim() >= 2 and centres.dim() == 2
-    if not fits or samples.shape[-1] != centres.shape[-1]:
+    fits = samples.dim() >= 2 and centers.dim() == 2
+    if not fits or samples.shape[-1] != centers.shape[-1]:
         raise ValueError(
             "samples must be (..., N, D) and centres (K, D), got "
-            f"{tuple(samples.shape)} and {tuple(centres.shape)}"
+            f"{tuple(samples.shape)} and {tuple(centers.shape)}"
         )
-    if not samples.shape[-2] or not len(centres):
+    if not samples.shape[-2] or not len(centers):
         raise ValueError(
-            "samples and centres must not be empty, got "
-            f"{samples.shape[-2]} and {len(centres)}"
+            "samples and centers must not be empty, got "
+            f"{samples.shape[-2]} and {len(centers)}"
         )
     require_positive("radius", radius)
-    distance, nearest = torch.cdist(samples, centres).min(dim=-1)  # (..., N)
-    hits = F.one_hot(nearest, len(centres)) * (distance <= radius)[..., None]
+    distance, nearest = torch.cdist(samples, centers).min(dim=-1)  # (..., N)
+    hits = F.one_hot(nearest, len(centers)) * (distance <= radius)[..., None]
     return hits.to(samples.dtype).mean(dim=-2)
 
 
 def count_modes(
-    samples: Tensor, centres: Tensor, *, radius: float, at_least: float = 0.02
+    samples: Tensor, centers: Tensor, *, radius: float, at_least: float = 0.02
 ) -> Tensor:
     """How many modes of a mixture a generator has found.
 
     Args:
         samples: (..., N, D), at least one.
-        centres: (K, D), the modes' centres.
+        centers: (K, D), the modes' centres.
         radius: as in `mode_shares`.
         at_least: the share of all samples from which on a mode counts as found.
 
@@ -308,7 +308,7 @@ def count_modes(
     Source: the definition.
     """
     require_share("at_least", at_least, "(0, 1]")
-    shares = mode_shares(samples, centres, radius=radius)
+    shares = mode_shares(samples, centers, radius=radius)
     return (shares >= at_least).sum(dim=-1)
 
 
@@ -425,20 +425,20 @@ class _Player:
         decay_steps: int | None,
     ):
         self.parameters = list(network.parameters())
-        self.optimiser = torch.optim.Adam(
+        self.optimizer = torch.optim.Adam(
             self.parameters, lr=rate, betas=betas, fused=True
         )
         # Not from the first step: who is far from home would be frozen on the way.
         self.schedule = torch.optim.lr_scheduler.LambdaLR(
-            self.optimiser,
+            self.optimizer,
             lambda step: min(1.0, 2 - 2 * step / decay_steps) if decay_steps else 1.0,
         )
 
     def step(self, loss: Tensor) -> Tensor:
         """Lower a loss by one step of this player; the other one stays as it is."""
-        self.optimiser.zero_grad()
+        self.optimizer.zero_grad()
         loss.backward(inputs=self.parameters)
-        self.optimiser.step()
+        self.optimizer.step()
         self.schedule.step()
         return loss.detach()
 

@@ -64,7 +64,7 @@ def rectangle_mask(height: int, width: int, box: Sequence[float] | Tensor) -> Te
 
     Source: the definition.
     """
-    x, y = _pixel_centres(height, width)
+    x, y = _pixel_centers(height, width)
     x1, y1, x2, y2 = _finite("box", box, (4,)).tolist()
     if x2 < x1 or y2 < y1:
         raise ValueError(
@@ -74,14 +74,14 @@ def rectangle_mask(height: int, width: int, box: Sequence[float] | Tensor) -> Te
 
 
 def disk_mask(
-    height: int, width: int, centre: Sequence[float] | Tensor, radius: float
+    height: int, width: int, center: Sequence[float] | Tensor, radius: float
 ) -> Tensor:
     """A mask that keeps the pixels at most `radius` away from a point.
 
     Args:
         height: H, in pixels.
         width: W, in pixels.
-        centre: (2,), x and y in pixels.
+        center: (2,), x and y in pixels.
         radius: in pixels; at 0 only a centre at integers keeps a pixel, its own.
 
     Returns:
@@ -93,8 +93,8 @@ def disk_mask(
 
     Source: the definition.
     """
-    x, y = _pixel_centres(height, width)
-    cx, cy = _finite("centre", centre, (2,)).tolist()
+    x, y = _pixel_centers(height, width)
+    cx, cy = _finite("center", center, (2,)).tolist()
     require_not_negative("radius", radius)
     return (x - cx) ** 2 + (y - cy) ** 2 <= radius**2
 
@@ -122,7 +122,7 @@ def polygon_mask(
 
     Source: Shimrat, Algorithm 112: Position of point relative to polygon, CACM 1962.
     """
-    x, y = _pixel_centres(height, width)
+    x, y = _pixel_centers(height, width)
     corners = _finite("points", points, (None, 2)).tolist()
     if len(corners) < 3:
         raise ValueError(f"points must be at least 3, got {len(corners)}")
@@ -465,7 +465,7 @@ def _check_template(image: Tensor, template: Tensor) -> None:
         )
 
 
-def _pixel_centres(height: int, width: int) -> tuple[Tensor, Tensor]:
+def _pixel_centers(height: int, width: int) -> tuple[Tensor, Tensor]:
     """The pixel centres' x (1, W) and y (H, 1), in float64."""
     require_whole("height", height)
     require_whole("width", width)

@@ -72,10 +72,10 @@ def batch_norm(
     _check_input(x, eps)
     _check_vectors(x, weight, bias, running_mean=running_mean, running_var=running_var)
     scale = (running_var + eps).rsqrt()
-    normalised = (at_least_float32(x) - _per_channel(running_mean)) * _per_channel(
+    normalized = (at_least_float32(x) - _per_channel(running_mean)) * _per_channel(
         scale
     )
-    return _scale_and_shift(normalised, weight, bias, x.dtype)
+    return _scale_and_shift(normalized, weight, bias, x.dtype)
 
 
 def batch_norm_train(
@@ -115,13 +115,13 @@ def batch_norm_train(
     _check_input(x, eps)
     _check_vectors(x, weight, bias, running_mean=running_mean, running_var=running_var)
     require_share("momentum", momentum)
-    normalised, mean, var = _normalise(x, (0, 2, 3), eps, "channel")
+    normalized, mean, var = _normalize(x, (0, 2, 3), eps, "channel")
     count = x.numel() // x.shape[1]
     unbiased = var * count / (count - 1)
     with torch.no_grad():
         mean = torch.lerp(running_mean, mean.flatten().to(running_mean), momentum)
         var = torch.lerp(running_var, unbiased.flatten().to(running_var), momentum)
-    return _scale_and_shift(normalised, weight, bias, x.dtype), mean, var
+    return _scale_and_shift(normalized, weight, bias, x.dtype), mean, var
 
 
 def instance_norm(
@@ -150,8 +150,8 @@ def instance_norm(
     """
     _check_input(x, eps)
     _check_vectors(x, weight, bias)
-    normalised, _, _ = _normalise(x, (2, 3), eps, "channel of an image")
-    return _scale_and_shift(normalised, weight, bias, x.dtype)
+    normalized, _, _ = _normalize(x, (2, 3), eps, "channel of an image")
+    return _scale_and_shift(normalized, weight, bias, x.dtype)
 
 
 def layer_norm(
@@ -177,9 +177,9 @@ def layer_norm(
     _check_input(x, eps)
     for name, value in (("weight", weight), ("bias", bias)):
         _check_shape(name, value, x.shape[1:])
-    normalised, _, _ = _normalise(x, (1, 2, 3), eps, "image")
-    normalised = normalised if weight is None else normalised * weight
-    return (normalised if bias is None else normalised + bias).to(x.dtype)
+    normalized, _, _ = _normalize(x, (1, 2, 3), eps, "image")
+    normalized = normalized if weight is None else normalized * weight
+    return (normalized if bias is None else normalized + bias).to(x.dtype)
 
 
 def group_norm(
@@ -219,8 +219,8 @@ def group_norm(
             f"got {num_groups!r}"
         )
     groups = x.unflatten(1, (num_groups, -1))  # (B, G, C/G, H, W)
-    normalised, _, _ = _normalise(groups, (2, 3, 4), eps, "group")
-    return _scale_and_shift(normalised.flatten(1, 2), weight, bias, x.dtype)
+    normalized, _, _ = _normalize(groups, (2, 3, 4), eps, "group")
+    return _scale_and_shift(normalized.flatten(1, 2), weight, bias, x.dtype)
 
 
 def fold_batch_norm(
@@ -376,7 +376,7 @@ class InstanceNorm2d(nn.Module):
         return instance_norm(x, self.weight, self.bias, eps=self.eps)
 
 
-def _normalise(
+def _normalize(
     x: Tensor, dims: tuple[int, ...], eps: float, what: str
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Mean 0 and variance 1 over some dimensions; also the mean and the variance."""
@@ -390,9 +390,9 @@ def _normalise(
     mean = x.mean(dims, keepdim=True)
     # Centre first, square after: the mean of squares minus the squared mean loses
     # its digits where the mean is large.
-    centred = x - mean
-    var = centred.square().mean(dims, keepdim=True)
-    return centred * (var + eps).rsqrt(), mean, var
+    centered = x - mean
+    var = centered.square().mean(dims, keepdim=True)
+    return centered * (var + eps).rsqrt(), mean, var
 
 
 def _per_channel(vector: Tensor) -> Tensor:
@@ -401,13 +401,13 @@ def _per_channel(vector: Tensor) -> Tensor:
 
 
 def _scale_and_shift(
-    normalised: Tensor, weight: Tensor | None, bias: Tensor | None, dtype: torch.dtype
+    normalized: Tensor, weight: Tensor | None, bias: Tensor | None, dtype: torch.dtype
 ) -> Tensor:
     if weight is not None:
-        normalised = normalised * _per_channel(weight)
+        normalized = normalized * _per_channel(weight)
     if bias is not None:
-        normalised = normalised + _per_channel(bias)
-    return normalised.to(dtype)
+        normalized = normalized + _per_channel(bias)
+    return normalized.to(dtype)
 
 
 def _check_input(

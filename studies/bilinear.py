@@ -29,7 +29,7 @@ SCRATCH_PASSES, SCRATCH_RATE = 12, 4e-3
 SHOTS, PASSES, RATE = 30, 4, 2e-3  # pictures of each variant, in fine-tuning
 POOLS = {
     "average": lambda f: f.mean((2, 3)),
-    "bilinear": lambda f: bilinear.bilinear_pool(f, f, normalise=True),
+    "bilinear": lambda f: bilinear.bilinear_pool(f, f, normalize=True),
 }
 PICTURE_SEEDS = {"train": 20, "test": 21}
 
@@ -118,7 +118,7 @@ def start(pool: str, data: Pictures, seed: int) -> Pooled:
     with torch.no_grad():
         inputs = torch.cat(
             [
-                network.pool(network.features(standardise(part)))
+                network.pool(network.features(standardize(part)))
                 for part in images.split(120)
             ]
         )
@@ -167,7 +167,7 @@ def fit(
             batch = (
                 batch.flip(-1) if torch.rand((), generator=generator) < 0.5 else batch
             )
-            loss = F.cross_entropy(network(standardise(batch)), labels[chosen])
+            loss = F.cross_entropy(network(standardize(batch)), labels[chosen])
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -175,7 +175,7 @@ def fit(
     network.eval()
 
 
-def standardise(images: Tensor) -> Tensor:
+def standardize(images: Tensor) -> Tensor:
     """uint8 to what the network takes."""
     values = (images.float() / 255 - 0.5) / 0.25
     return values.contiguous(memory_format=torch.channels_last)
@@ -185,7 +185,7 @@ def standardise(images: Tensor) -> Tensor:
 def predict(network: nn.Module, images: Tensor) -> Tensor:
     """(N,), the class of each picture."""
     return torch.cat(
-        [network(standardise(part)).argmax(1) for part in images.split(120)]
+        [network(standardize(part)).argmax(1) for part in images.split(120)]
     )
 
 

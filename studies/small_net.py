@@ -19,7 +19,7 @@ from lesson_utils.common.backbones import WEIGHTS, SmallNet
 from lesson_utils.common.compute import pick_device, seed_everything
 from lesson_utils.data.aircraft import Aircraft
 from studies.skeleton import Study, train_classifier
-from studies.tiny_vgg import accuracy, gather, standardise
+from studies.tiny_vgg import accuracy, gather, standardize
 
 SEEDS = {"train": 1000, "test": 1001}  # of the pictures; chapters draw from others
 BATCH = 64
@@ -79,14 +79,14 @@ def draw(seed: int, number: int) -> tuple[Tensor, Tensor, Tensor]:
 
 def maybe_flip(images: Tensor) -> Tensor:
     """Half of the batches mirrored."""
-    return standardise(images.flip(-1) if torch.rand(()) < 0.5 else images)
+    return standardize(images.flip(-1) if torch.rand(()) < 0.5 else images)
 
 
 @torch.no_grad()
 def probe(network: nn.Module, images: Tensor, labels: Tensor) -> float:
     """Test accuracy of a linear classifier of variants on the mean features."""
     features = torch.cat(
-        [network.features(standardise(part)).mean((2, 3)) for part in images.split(200)]
+        [network.features(standardize(part)).mean((2, 3)) for part in images.split(200)]
     )
     half = len(images) // 2
     scaler = StandardScaler().fit(features[:half])

@@ -139,7 +139,7 @@ def fold(network: nn.Sequential, num_classes: int) -> TinyVGG:
     return result.eval()
 
 
-def standardise(images: Tensor) -> Tensor:
+def standardize(images: Tensor) -> Tensor:
     """Bytes (B, 3, H, W) as the network takes them."""
     return (images.float() / 255 - 0.5) / 0.25
 
@@ -148,13 +148,13 @@ def crop_and_flip(images: Tensor) -> Tensor:
     """Another place of each picture at each pass, and half of the batches mirrored."""
     top, left = torch.randint(0, 64 - CROP + 1, (2,)).tolist()
     images = images[:, :, top : top + CROP, left : left + CROP]
-    return standardise(images.flip(-1) if torch.rand(()) < 0.5 else images)
+    return standardize(images.flip(-1) if torch.rand(()) < 0.5 else images)
 
 
 @torch.no_grad()
 def accuracy(network: nn.Module, images: Tensor, labels: Tensor) -> float:
     """The share of right answers."""
-    guesses = [network(standardise(part)).argmax(1) for part in images.split(200)]
+    guesses = [network(standardize(part)).argmax(1) for part in images.split(200)]
     return (torch.cat(guesses) == labels).float().mean().item()
 
 
@@ -165,7 +165,7 @@ def probe(network: TinyVGG) -> float:
         Textures(60 * len(HELD_OUT), seed=SEEDS["probe"], families=HELD_OUT)
     )
     features = torch.cat(
-        [network.features(standardise(p)).mean((2, 3)) for p in images.split(200)]
+        [network.features(standardize(p)).mean((2, 3)) for p in images.split(200)]
     )
     half = len(images) // 2
     scaler = StandardScaler().fit(features[:half])

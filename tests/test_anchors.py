@@ -490,11 +490,11 @@ def d2l_threshold(anchors, boxes, iou_threshold=0.5):
 
 def decode_with(grow, std=None):
     def answer(anchors, offsets, *, std=std or an.STD):
-        centre = (anchors[:, :2] + anchors[:, 2:]) / 2
+        center = (anchors[:, :2] + anchors[:, 2:]) / 2
         side = anchors[:, 2:] - anchors[:, :2]
         scaled = offsets * torch.tensor(std, dtype=offsets.dtype)
-        centre, side = centre + scaled[:, :2] * side, grow(scaled[:, 2:]) * side
-        return torch.cat([centre - side / 2, centre + side / 2], dim=1)
+        center, side = center + scaled[:, :2] * side, grow(scaled[:, 2:]) * side
+        return torch.cat([center - side / 2, center + side / 2], dim=1)
 
     return answer
 

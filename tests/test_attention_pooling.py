@@ -62,7 +62,7 @@ class TestPooling:
             ap.bilinear_attention_pool(*map(torch.zeros, shapes))
 
 
-class TestNormalisation:
+class TestNormalization:
     def test_signs_and_length(self):
         parts = torch.tensor([[[4.0, -9.0], [0.0, 1.0]]])
         result = ap.normalize_parts(parts)
@@ -85,7 +85,7 @@ class TestNormalisation:
             ap.normalize_parts(torch.zeros(2, 3))
 
 
-class TestCentres:
+class TestCenters:
     parts = torch.tensor([[[1.0, 0]], [[3, 4]], [[0, 2]]])  # (3, 1, 2)
     centers = torch.tensor([[[0.0, 0]], [[0, 2]], [[5, 5]]])  # (3, 1, 2)
     labels = torch.tensor([0, 0, 1])
@@ -94,7 +94,7 @@ class TestCentres:
         loss = ap.center_loss(self.parts, self.centers, self.labels)
         assert loss.item() == pytest.approx((1 + 25 + 0) / 3)
 
-    def test_no_gradient_goes_to_the_centres(self):
+    def test_no_gradient_goes_to_the_centers(self):
         centers = self.centers.clone().requires_grad_()
         parts = self.parts.clone().requires_grad_()
         ap.center_loss(parts, centers, self.labels).backward()

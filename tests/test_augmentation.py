@@ -290,7 +290,7 @@ ADJUST = {
 }
 
 
-class TestColours:
+class TestColors:
     @pytest.mark.parametrize(
         ("name", "factor"),
         [
@@ -300,9 +300,9 @@ class TestColours:
     )
     def test_matches_torchvision(self, name, factor):
         ours, theirs = ADJUST[name]
-        greys = torch.linspace(0, 1, 64).reshape(8, 8).expand(3, 8, 8)
+        grays = torch.linspace(0, 1, 64).reshape(8, 8).expand(3, 8, 8)
         corners = torch.cartesian_prod(*[torch.tensor([0.0, 0.5, 1])] * 3).T[..., None]
-        for image in (photograph("coffee", size=(40, 50)), greys, corners):
+        for image in (photograph("coffee", size=(40, 50)), grays, corners):
             torch.testing.assert_close(
                 ours(image, factor), theirs(image, factor), atol=2e-6, rtol=1e-5
             )
@@ -321,12 +321,12 @@ class TestColours:
         ]  # fmt: skip
         turned = augmentation.adjust_hue(red, 1 / 3).flatten()
         torch.testing.assert_close(turned, torch.tensor([0.0, 0.8, 0.0]))
-        grey = augmentation.adjust_saturation(red, 0).flatten()
-        torch.testing.assert_close(grey, torch.full((3,), 0.8 * 0.2989))
+        gray = augmentation.adjust_saturation(red, 0).flatten()
+        torch.testing.assert_close(gray, torch.full((3,), 0.8 * 0.2989))
 
-    def test_hue_of_grey_stays_and_opposites_return(self):
-        grey = torch.full((3, 2, 2), 0.4)
-        torch.testing.assert_close(augmentation.adjust_hue(grey, 0.3), grey)
+    def test_hue_of_gray_stays_and_opposites_return(self):
+        gray = torch.full((3, 2, 2), 0.4)
+        torch.testing.assert_close(augmentation.adjust_hue(gray, 0.3), gray)
         image = random(3, 9, 9)
         there = augmentation.adjust_hue(image, 0.5)
         torch.testing.assert_close(augmentation.adjust_hue(there, -0.5), image)

@@ -98,7 +98,7 @@ CALLS = {
         f"augmentation.adjust_{name}": [((IMAGES, 0.4), {})]
         for name in ("brightness", "contrast", "saturation", "hue")
     },
-    "bilinear.bilinear_pool": [((MAPS, MAPS), {}), ((MAPS, MAPS), {"normalise": True})],
+    "bilinear.bilinear_pool": [((MAPS, MAPS), {}), ((MAPS, MAPS), {"normalize": True})],
     "bilinear.signed_sqrt": [((X,), {})],
     "bilinear.count_sketch": [((X, BUCKETS, SIGNS, 4), {})],
     "bilinear.tensor_sketch": [
@@ -112,7 +112,7 @@ CALLS = {
     },
     "common.boxes.xyxy_to_cxcywh": [((BOXES,), {})],
     "common.boxes.cxcywh_to_xyxy": [((BOXES,), {})],
-    "common.classifying.standardise": [((IMAGES, Classifier()), {})],
+    "common.classifying.standardize": [((IMAGES, Classifier()), {})],
     "common.detections.match_detections": [((BOXES, BOXES[:2], (0.5,)), {})],
     "common.detections.precision_recall": [
         ((SCORES, torch.tensor([True, False, True]), 3), {})
@@ -185,7 +185,7 @@ ELSEWHERE = {
     "takes or changes networks: by the tests of their modules": (
         *("activations.gradient_norms", "augmentation.average_over_views"),
         *("common.classifying.predict", "common.classifying.accuracy"),
-        *("common.classifying.evaluating", "dcgan.initialise", "dcgan.sample"),
+        *("common.classifying.evaluating", "dcgan.initialize", "dcgan.sample"),
         *("fine_tuning.find_head", "fine_tuning.replace_head", "fine_tuning.freeze"),
         *("fine_tuning.unfreeze", "fine_tuning.parameter_groups"),
         *("fine_tuning.extract_features", "single_shot.predict", "dcgan.train_step"),
@@ -474,7 +474,7 @@ def test_on_another_device(name, arguments, keywords):
         inputs = moved_modules(there(arguments), lambda m: Classifier().to(device))
         result = function(name)(*inputs, **keywords)
         got = back(result)
-    if name != "common.classifying.standardise":
+    if name != "common.classifying.standardize":
         close(got, expected)
     for one in tensors(result):
         assert isinstance(one, StandIn)
@@ -643,7 +643,7 @@ BAD = {
     },
     "common.boxes.xyxy_to_cxcywh": [((WRONG,), {})],
     "common.boxes.cxcywh_to_xyxy": [((-BOXES,), {}), ((X,), {})],
-    "common.classifying.standardise": [
+    "common.classifying.standardize": [
         ((255 * IMAGES, Classifier()), {}), ((X, Classifier()), {})
     ],
     "common.classifying.predict": [

@@ -84,9 +84,9 @@ class TestBilinearPool:
         kernel = (one.flatten(2)[0].T @ other.flatten(2)[0]).square().mean()
         torch.testing.assert_close(descriptors[0] @ descriptors[1], kernel)
 
-    def test_normalised(self):
+    def test_normalized(self):
         first, second = random(3, 2, 4, 4), random(3, 5, 4, 4, seed=1)
-        got = bilinear.bilinear_pool(first, second, normalise=True)
+        got = bilinear.bilinear_pool(first, second, normalize=True)
         plain = bilinear.bilinear_pool(first, second).numpy()
         root = np.sign(plain) * np.sqrt(np.abs(plain))
         expected = root / np.linalg.norm(root, axis=1, keepdims=True)
@@ -97,7 +97,7 @@ class TestBilinearPool:
         features = torch.zeros(2, 3, 2, 2, dtype=dtype)
         features[1] = 1
         features.requires_grad_()
-        got = bilinear.bilinear_pool(features, features, normalise=True)
+        got = bilinear.bilinear_pool(features, features, normalize=True)
         assert got.dtype == dtype
         assert got[0].tolist() == [0] * 9
         got.sum().backward()
@@ -112,13 +112,13 @@ class TestBilinearPool:
     def test_empty_batch(self):
         empty = torch.zeros(0, 3, 2, 2)
         assert bilinear.bilinear_pool(empty, empty).shape == (0, 9)
-        assert bilinear.bilinear_pool(empty, empty, normalise=True).shape == (0, 9)
+        assert bilinear.bilinear_pool(empty, empty, normalize=True).shape == (0, 9)
 
-    @pytest.mark.parametrize("normalise", [False, True])
-    def test_gradient(self, normalise):
+    @pytest.mark.parametrize("normalize", [False, True])
+    def test_gradient(self, normalize):
         inputs = [random(2, c, 2, 3, seed=c).requires_grad_() for c in (2, 3)]
         assert gradcheck(
-            lambda a, b: bilinear.bilinear_pool(a, b, normalise=normalise), inputs
+            lambda a, b: bilinear.bilinear_pool(a, b, normalize=normalize), inputs
         )
 
     def test_gradient_of_features_with_themselves(self):
@@ -375,7 +375,7 @@ def signed_sqrt_by_where(values):
     return torch.where(values > 0, root, torch.where(values < 0, -root, 0))
 
 
-def bilinear_pool_by_broadcasting(features1, features2, *, normalise=False):
+def bilinear_pool_by_broadcasting(features1, features2, *, normalize=False):
     if features1.shape[0] != features2.shape[0]:
         raise ValueError("batch")
     if features1.shape[-2:] != features2.shape[-2:]:
@@ -383,7 +383,7 @@ def bilinear_pool_by_broadcasting(features1, features2, *, normalise=False):
     product = features1[:, :, None] * features2[:, None]  # (B, C1, C2, H, W)
     values = product.mean(dim=(-1, -2))
     values = values.reshape(-1, features1.shape[1] * features2.shape[1])
-    if normalise:
+    if normalize:
         values = signed_sqrt_by_where(values)
         length = values.square().sum(1, keepdim=True)
         values = values / torch.where(length == 0, 1, length).sqrt()
@@ -412,10 +412,10 @@ RIGHT = {
 def with_refusal(pool):
     """A wrong answer to bilinear_pool that at least looks at the shapes."""
 
-    def answer(a, b, *, normalise=False):
+    def answer(a, b, *, normalize=False):
         if a.shape[:1] + a.shape[2:] != b.shape[:1] + b.shape[2:]:
             raise ValueError("shapes")
-        return pool(a, b, normalise)
+        return pool(a, b, normalize)
 
     return answer
 
@@ -484,10 +484,10 @@ WRONG = {
             "slope is infinite",
         ),
         (
-            lambda a, b, *, normalise=False: bilinear_pool_by_broadcasting(
+            lambda a, b, *, normalize=False: bilinear_pool_by_broadcasting(
                 a.flatten(2)[..., None],
                 b.flatten(2)[..., None],
-                normalise=normalise,
+                normalize=normalize,
             ),
             "do not belong together",
         ),

@@ -120,7 +120,7 @@ class TestConversions:
         with pytest.raises(ValueError, match="widths and heights >= 0"):
             boxes.cxcywh_to_xyxy(bad)
 
-    def test_bad_centres(self):
+    def test_bad_centers(self):
         bad = torch.tensor([[float("nan"), 0.5, 1.0, 1.0]])
         with pytest.raises(ValueError, match="finite"):
             boxes.cxcywh_to_xyxy(bad)

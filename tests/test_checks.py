@@ -396,8 +396,8 @@ def test_the_card_escapes_what_comes_from_the_reader(shown):
     assert "<script>print</script>" in Tags(html).text
 
 
-def luminance(colour):
-    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+def luminance(color):
+    parts = [int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)]
     linear = [
         p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts
     ]
@@ -405,13 +405,13 @@ def luminance(colour):
 
 
 @pytest.mark.parametrize("colour", _render._BARS.values())
-def test_the_cards_bars_stand_out_in_light_and_dark(colour):
+def test_the_cards_bars_stand_out_in_light_and_dark(color):
     for ground in ("#ffffff", "#121212"):
-        light, dark = sorted([luminance(colour), luminance(ground)], reverse=True)
+        light, dark = sorted([luminance(color), luminance(ground)], reverse=True)
         assert (light + 0.05) / (dark + 0.05) >= 3
 
 
-def test_the_card_colours_no_text(shown):
+def test_the_card_colors_no_text(shown):
     check(make(), divides_by_all)
     html = shown[0]["text/html"]
     assert set(re.findall(r"(?<![-\w])color:([^;\"]+)", html)) == {"inherit"}

@@ -100,12 +100,12 @@ def test_the_background_is_white_and_the_creature_is_not(seen):
         assert (creature.image[:, ~creature.mask] == 1).all()
         dark = creature.image.amax(dim=0) < 0.5
         padded = torch.nn.functional.pad(creature.mask, (1, 1, 1, 1))
-        neighbours = padded[:-2, 1:-1] & padded[2:, 1:-1]
-        neighbours &= padded[1:-1, :-2] & padded[1:-1, 2:]
-        assert dark[creature.mask & ~neighbours].all()  # outlined all round
+        neighbors = padded[:-2, 1:-1] & padded[2:, 1:-1]
+        neighbors &= padded[1:-1, :-2] & padded[1:-1, 2:]
+        assert dark[creature.mask & ~neighbors].all()  # outlined all round
 
 
-def test_one_piece_that_fills_the_frame_and_is_centred(seen):
+def test_one_piece_that_fills_the_frame_and_is_centered(seen):
     from scipy.ndimage import label as pieces
 
     for creature in seen:
@@ -114,8 +114,8 @@ def test_one_piece_that_fills_the_frame_and_is_centred(seen):
         assert 50 <= max(high - low for low, high in spans) + 1 <= 63
         assert all(abs(low + high - 63) <= 4 for low, high in spans)
         assert 0.15 < creature.mask.float().mean() < 0.75
-        labelled, _ = pieces(creature.mask, structure=np.ones((3, 3)))
-        sizes = np.bincount(labelled.ravel())[1:]
+        labeled, _ = pieces(creature.mask, structure=np.ones((3, 3)))
+        sizes = np.bincount(labeled.ravel())[1:]
         assert sizes.max() >= 0.98 * sizes.sum()
 
 
@@ -199,12 +199,12 @@ def test_types_are_equally_frequent_and_all_plans_occur(seen):
     assert {creature.attributes.plan for creature in seen} == set(PLANS)
 
 
-def test_types_are_told_by_their_mean_colour_but_not_always(seen):
-    colours = torch.stack([c.image[:, c.mask].mean(dim=1) for c in seen])  # (N, 3)
+def test_types_are_told_by_their_mean_color_but_not_always(seen):
+    colors = torch.stack([c.image[:, c.mask].mean(dim=1) for c in seen])  # (N, 3)
     labels = torch.tensor([creature.label for creature in seen])
     half = NUM_SEEN // 2
-    means = [colours[:half][labels[:half] == k].mean(dim=0) for k in range(10)]
-    nearest = torch.cdist(colours[half:], torch.stack(means)).argmin(dim=1)
+    means = [colors[:half][labels[:half] == k].mean(dim=0) for k in range(10)]
+    nearest = torch.cdist(colors[half:], torch.stack(means)).argmin(dim=1)
     accuracy = (nearest == labels[half:]).float().mean().item()
     assert 0.4 < accuracy < 0.9  # chance: 0.1
 

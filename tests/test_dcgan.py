@@ -151,7 +151,7 @@ class TestOutputSize:
             )
 
 
-class TestInitialise:
+class TestInitialize:
     def test_statistics(self):
         network = nn.Sequential(
             nn.Conv2d(64, 64, 3),
@@ -160,7 +160,7 @@ class TestInitialise:
             nn.Linear(50, 50),
         )
         linear = network[3].weight.clone()
-        dcgan.initialise(network, generator=torch.Generator().manual_seed(0))
+        dcgan.initialize(network, generator=torch.Generator().manual_seed(0))
         for layer, mean in [(network[0], 0), (network[1], 0), (network[2], 1)]:
             assert layer.weight.mean().item() == pytest.approx(mean, abs=1e-3)
             assert layer.weight.std().item() == pytest.approx(0.02, rel=0.05)
@@ -179,7 +179,7 @@ class TestInitialise:
     def test_a_seed_gives_the_same_weights(self):
         networks = [nn.Conv2d(3, 4, 3), nn.Conv2d(3, 4, 3)]
         for network in networks:
-            dcgan.initialise(network, generator=torch.Generator().manual_seed(3))
+            dcgan.initialize(network, generator=torch.Generator().manual_seed(3))
         assert torch.equal(networks[0].weight, networks[1].weight)
 
 
@@ -277,7 +277,7 @@ class TestTrain:
         order = torch.randperm(12, generator=drawer(0, 0, 0))
         noise = torch.randn(12, 5, generator=drawer(0, 1, 0))
         real = 2 * small_images()[order] - 1
-        optimisers = [
+        optimizers = [
             torch.optim.Adam(twin.parameters(), lr=2e-4, betas=(0.5, 0.999))
             for twin in twins
         ]
@@ -286,10 +286,10 @@ class TestTrain:
         loss = F.binary_cross_entropy_with_logits
         d_loss = (loss(twins[1](real), ones) + loss(twins[1](fake.detach()), zeros)) / 2
         d_loss.backward()
-        optimisers[1].step()
+        optimizers[1].step()
         g_loss = loss(twins[1](fake), ones)
         g_loss.backward()
-        optimisers[0].step()
+        optimizers[0].step()
         assert history["discriminator_loss"][0] == pytest.approx(
             d_loss.item(), rel=1e-4
         )
@@ -300,7 +300,7 @@ class TestTrain:
             ):
                 torch.testing.assert_close(got, expected, atol=2e-5, rtol=1e-3)
 
-    def test_it_learns_one_colour(self):
+    def test_it_learns_one_color(self):
         """Red pictures: after some steps the generator draws red ones."""
         torch.manual_seed(0)
         generator = dcgan.Generator(latent_dim=5, base_channels=8, image_size=8)
@@ -671,7 +671,7 @@ def output_size_by_counting(
     return rows
 
 
-def initialise_by_apply(network):
+def initialize_by_apply(network):
     @torch.no_grad()
     def draw(module):
         kind = type(module).__name__
@@ -706,7 +706,7 @@ RIGHT = {
     "to_tanh_range": to_tanh_by_lerp,
     "from_tanh_range": from_tanh_by_half,
     "conv_transpose_output_size": output_size_by_counting,
-    "initialise": initialise_by_apply,
+    "initialize": initialize_by_apply,
 }
 
 # Wrong answers as readers write them, each with words of the hint that it earns.
@@ -761,7 +761,7 @@ WRONG = {
             "nothing is left",
         ),
     ],
-    "initialise": [
+    "initialize": [
         (init_each(""), "All parameters alike"),
         (
             lambda network: checks._draw(

@@ -7,9 +7,9 @@ from PIL import Image
 from lesson_utils.data.fine_grained import CUB200, FGVCAircraft
 
 
-def save(path, size, colour):
+def save(path, size, color):
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.new("RGB", size, colour).save(path, quality=95)
+    Image.new("RGB", size, color).save(path, quality=95)
 
 
 @pytest.fixture
@@ -52,10 +52,8 @@ def birds(tmp_path):
     }
     for name, lines in rows.items():
         (tmp_path / name).write_text("\n".join(lines) + "\n")
-    for line, colour in zip(
-        rows["images.txt"], ("white", "red", "maroon"), strict=True
-    ):
-        save(tmp_path / "images" / line.split(" ", 1)[1], (50, 30), colour)
+    for line, color in zip(rows["images.txt"], ("white", "red", "maroon"), strict=True):
+        save(tmp_path / "images" / line.split(" ", 1)[1], (50, 30), color)
     return tmp_path
 
 

@@ -332,9 +332,9 @@ class TestParameterGroups:
         nn.init.constant_(model[0].weight, 2.0)
         nn.init.constant_(model[1].weight, 3.0)
         groups = ft.parameter_groups(model, learning_rate=0.01)
-        optimiser = torch.optim.SGD(groups)
+        optimizer = torch.optim.SGD(groups)
         model(torch.ones(1, 1)).sum().backward()  # slopes 3 and 2
-        optimiser.step()
+        optimizer.step()
         assert model[0].weight.item() == pytest.approx(2 - 0.01 * 3)
         assert model[1].weight.item() == pytest.approx(3 - 0.1 * 2)
 
@@ -350,22 +350,22 @@ class TestParameterGroups:
             ft.parameter_groups(nested, learning_rate=1, head_multiplier=value)
 
 
-class TestStandardise:
+class TestStandardize:
     def test_matches_torchvision(self):
         model, (images, _) = resnet18(None), pictures()
         normalize = torchvision.transforms.Normalize(
             (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
         )
         expected = normalize(images)
-        torch.testing.assert_close(classifying.standardise(images, model), expected)
+        torch.testing.assert_close(classifying.standardize(images, model), expected)
         coarse = (images * 255).round().byte()
         torch.testing.assert_close(
-            classifying.standardise(coarse, model), expected, atol=0.01, rtol=0
+            classifying.standardize(coarse, model), expected, atol=0.01, rtol=0
         )
 
     def test_a_model_that_says_nothing(self, nested):
         features = torch.randn(3, 4)
-        assert classifying.standardise(features, nested) is features
+        assert classifying.standardize(features, nested) is features
 
     @pytest.mark.parametrize(
         ("images", "words"),
@@ -378,7 +378,7 @@ class TestStandardise:
     )
     def test_errors(self, images, words):
         with pytest.raises(ValueError, match=words):
-            classifying.standardise(images, TinyVGG(2))
+            classifying.standardize(images, TinyVGG(2))
 
 
 class TestTrain:
@@ -387,14 +387,14 @@ class TestTrain:
         model = nn.Sequential(nn.Flatten(), nn.Linear(27, 3))
         twin, (images, labels) = copy.deepcopy(model), pictures(6, 3)
         history = few_steps(model, (images, labels), steps=2, batch_size=6)
-        optimiser = torch.optim.AdamW(twin.parameters(), weight_decay=0.01)
+        optimizer = torch.optim.AdamW(twin.parameters(), weight_decay=0.01)
         for step, rate in enumerate((1e-2, 5e-3)):
-            optimiser.param_groups[0]["lr"] = rate
+            optimizer.param_groups[0]["lr"] = rate
             logits = twin(images)
             loss = F.cross_entropy(logits, labels)
-            optimiser.zero_grad()
+            optimizer.zero_grad()
             loss.backward()
-            optimiser.step()
+            optimizer.step()
             share = (logits.argmax(1) == labels).float().mean().item()
             assert history["loss"][step] == pytest.approx(loss.item(), rel=1e-5)
             assert history["accuracy"][step] == pytest.approx(share)

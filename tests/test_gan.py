@@ -237,7 +237,7 @@ class TestNetworks:
         due = F.linear(x[0], single.weight.T, single.bias)
         torch.testing.assert_close(single(x[0]), due)
 
-    def test_initialised_as_torch(self):
+    def test_initialized_as_torch(self):
         torch.manual_seed(0)
         for layer in (gan.ParallelLinear(100, 200, runs=3), nn.Linear(100, 200)):
             for parameter in layer.parameters():
@@ -326,28 +326,28 @@ class TestMinibatchStd:
 
 
 class TestModes:
-    CENTRES = torch.tensor([[0.0, 0.0], [10.0, 0.0], [0.0, 10.0]])
+    CENTERS = torch.tensor([[0.0, 0.0], [10.0, 0.0], [0.0, 10.0]])
 
     def test_by_hand(self):
         samples = torch.tensor([[0.0, 1.0], [0.5, 0.0], [10.0, 1.1], [9.0, 0.0]])
-        shares = gan.mode_shares(samples, self.CENTRES, radius=1.0)
+        shares = gan.mode_shares(samples, self.CENTERS, radius=1.0)
         assert shares.tolist() == [0.5, 0.25, 0.0]
-        assert gan.count_modes(samples, self.CENTRES, radius=1.0).item() == 2
-        few = gan.count_modes(samples, self.CENTRES, radius=1.0, at_least=0.3)
+        assert gan.count_modes(samples, self.CENTERS, radius=1.0).item() == 2
+        few = gan.count_modes(samples, self.CENTERS, radius=1.0, at_least=0.3)
         assert few.item() == 1
 
     def test_matches_a_loop(self):
-        samples, centres = random(2, 3, 40, 2), random(5, 2, seed=1)
-        shares = gan.mode_shares(samples, centres, radius=2.0)
+        samples, centers = random(2, 3, 40, 2), random(5, 2, seed=1)
+        shares = gan.mode_shares(samples, centers, radius=2.0)
         due = torch.zeros(2, 3, 5, dtype=torch.float64)
         for i in range(2):
             for j in range(3):
                 for sample in samples[i, j]:
-                    distances = (centres - sample).norm(dim=1)
+                    distances = (centers - sample).norm(dim=1)
                     if distances.min() <= 2:
                         due[i, j, distances.argmin()] += 1 / 40
         torch.testing.assert_close(shares, due)
-        assert gan.count_modes(samples, centres, radius=2.0).shape == (2, 3)
+        assert gan.count_modes(samples, centers, radius=2.0).shape == (2, 3)
 
     @pytest.mark.parametrize(
         ("samples", "kwargs", "message"),
@@ -365,7 +365,7 @@ class TestModes:
     )
     def test_errors(self, samples, kwargs, message):
         with pytest.raises(ValueError, match=message):
-            gan.count_modes(samples, self.CENTRES, **kwargs)
+            gan.count_modes(samples, self.CENTERS, **kwargs)
 
 
 def draw_normal(shape, rng):

@@ -29,9 +29,9 @@ CHILD.set_forkserver_preload(["lesson_utils.data.hub", "pooch", "torchvision.dat
 RED, BLUE = (255, 0, 0), (0, 0, 255)
 
 
-def png(colour, size=8):
+def png(color, size=8):
     file = io.BytesIO()
-    Image.new("RGB", (size, size), colour).save(file, "png")
+    Image.new("RGB", (size, size), color).save(file, "png")
     return file.getvalue()
 
 

@@ -71,7 +71,7 @@ def test_contact_sheet_has_a_cell_for_each_page_and_view(tmp_path):
             picture = Image.new("RGB", (view.width, 2000), "#0000ff")
             picture.save(shots[page, view.name])
     sheet = look.contact_sheet(shots)
-    blue = sum(count for count, colour in sheet.getcolors(1 << 24) if colour[2] == 255)
+    blue = sum(count for count, color in sheet.getcolors(1 << 24) if color[2] == 255)
     cell_area = sum(view.thumbnail * 760 for view in look.VIEWS)
     assert blue == 2 * cell_area
 

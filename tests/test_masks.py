@@ -88,7 +88,7 @@ class TestShapes:
         mask = masks.disk_mask(side, side, (radius, radius), radius)
         assert np.array_equal(mask.numpy(), expected)
 
-    def test_disk_centre_is_x_then_y(self):
+    def test_disk_center_is_x_then_y(self):
         expected = np.zeros((9, 20), bool)
         expected[skimage.draw.disk((3.2, 11.7), 4.1, shape=(9, 20))] = True
         mask = masks.disk_mask(9, 20, (11.7, 3.2), 4.1)
@@ -120,7 +120,7 @@ class TestShapes:
             (lambda: masks.rectangle_mask(3, 3, (0, 0, 1)), r"box must be \(4\)"),
             (lambda: masks.rectangle_mask(0, 3, (0, 0, 1, 1)), "height.*>= 1, got 0"),
             (lambda: masks.rectangle_mask(3, 2.5, (0, 0, 1, 1)), "width.*got 2.5"),
-            (lambda: masks.disk_mask(3, 3, (1, math.nan), 1), "centre must be.*finite"),
+            (lambda: masks.disk_mask(3, 3, (1, math.nan), 1), "center must be.*finite"),
             (lambda: masks.disk_mask(3, 3, (1, 1), -1), "radius.*negative, got -1"),
             (lambda: masks.disk_mask(3, 3, (1, 1), math.nan), "radius.*got nan"),
             (lambda: masks.polygon_mask(3, 3, [(0, 0), (1, 1)]), "at least 3, got 2"),

@@ -164,7 +164,7 @@ class TestEquality:
         assert 10 * 2**20 < largest < 100 * 2**20  # all pairs, in bytes: 400 MB
 
 
-def test_distance_spares_neighbours():
+def test_distance_spares_neighbors():
     """Two of one size side by side: IoU 0.6, but centres a fifth of the hull apart."""
     scores = torch.tensor([0.9, 0.8, 0.7])
     near = distance_box_iou(CATS[:1], CATS[1:2]).item()

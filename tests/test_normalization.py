@@ -139,7 +139,7 @@ class TestBatchNorm:
             assert torch.equal(now, before)
 
     @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
-    def test_half_precision_is_normalised_in_float32(self, dtype):
+    def test_half_precision_is_normalized_in_float32(self, dtype):
         x = (100 + random(4, 2, 16, 16, dtype=torch.float32)).to(dtype)
         mean, var = torch.zeros(2), torch.ones(2)
         got = normalization.batch_norm(
@@ -261,17 +261,17 @@ class TestTheOthers:
         torch.testing.assert_close(single, normalization.instance_norm(x[:1]))
 
     @pytest.mark.parametrize(
-        "normalise",
+        "normalize",
         [
             normalization.instance_norm,
             lambda x: normalization.layer_norm(x, None, None),
             lambda x: normalization.group_norm(x, 2),
         ],
     )
-    def test_a_large_mean_in_float32(self, normalise):
+    def test_a_large_mean_in_float32(self, normalize):
         x = 1e4 + random(2, 4, 16, 16, dtype=torch.float32)
         torch.testing.assert_close(
-            normalise(x), normalise(x.double()).float(), atol=2e-3, rtol=0
+            normalize(x), normalize(x.double()).float(), atol=2e-3, rtol=0
         )
 
     def test_gradchecks(self):
@@ -408,8 +408,8 @@ def instance_norm_by_loop(x, weight=None, bias=None, eps=1e-5):
     planes = []
     for image in x:
         for channel, plane in enumerate(image):
-            centred = plane - plane.mean()
-            plane = centred / (centred.pow(2).mean() + eps) ** 0.5
+            centered = plane - plane.mean()
+            plane = centered / (centered.pow(2).mean() + eps) ** 0.5
             scale = 1 if weight is None else weight[channel]
             shift = 0 if bias is None else bias[channel]
             planes.append(plane * scale + shift)

@@ -33,7 +33,7 @@ class Tags(HTMLParser):
         return [attributes for name, attributes in self.tags if name == tag]
 
 
-def test_markup_is_a_form_of_fieldsets_of_labelled_radio_buttons():
+def test_markup_is_a_form_of_fieldsets_of_labeled_radio_buttons():
     other = Question("Another?", [WRONG, RIGHT])
     html = show_quiz([QUESTION, other]).data
     tags = Tags(html)

@@ -108,21 +108,21 @@ def test_errors_of_one_picture():
         texture("bricks", seed=-2)
 
 
-def test_families_are_told_apart_by_pattern_and_not_by_mean_colour():
+def test_families_are_told_apart_by_pattern_and_not_by_mean_color():
     """Nearest centroid: useless on mean colour, better than chance on contrast."""
     chosen = ("smooth_noise", "sand", "stripes", "bricks", "polka_dots", "cracks")
     textures = Textures(240, families=chosen, image_size=32)
     images = torch.stack([image for image, _ in textures])
     labels = torch.arange(240) % len(chosen)
-    colour = images.mean((2, 3))
-    grey = images.mean(1)
-    edges = [grey.diff(dim=d).abs().mean((1, 2)) for d in (1, 2)]
-    pattern = torch.stack([*edges, grey.std((1, 2))], dim=1)
+    color = images.mean((2, 3))
+    gray = images.mean(1)
+    edges = [gray.diff(dim=d).abs().mean((1, 2)) for d in (1, 2)]
+    pattern = torch.stack([*edges, gray.std((1, 2))], dim=1)
 
     def accuracy(features):
         train, test = features[:120], features[120:]
-        centres = torch.stack([train[labels[:120] == k].mean(0) for k in range(6)])
-        return (torch.cdist(test, centres).argmin(1) == labels[120:]).float().mean()
+        centers = torch.stack([train[labels[:120] == k].mean(0) for k in range(6)])
+        return (torch.cdist(test, centers).argmin(1) == labels[120:]).float().mean()
 
-    assert accuracy(colour) < 0.3  # chance is one in six
+    assert accuracy(color) < 0.3  # chance is one in six
     assert accuracy(pattern) > 0.3

@@ -38,12 +38,12 @@ class TestRequireFinite:
 class TestCheckpoints:
     def test_round_trip(self, tmp_path):
         network = nn.Linear(3, 2)
-        optimiser = torch.optim.Adam(network.parameters())
+        optimizer = torch.optim.Adam(network.parameters())
         network(torch.ones(1, 3)).sum().backward()
-        optimiser.step()
+        optimizer.step()
         state = {
             "network": network.state_dict(),
-            "optimiser": optimiser.state_dict(),
+            "optimizer": optimizer.state_dict(),
             "rng": torch.get_rng_state(),
             "settings": {"epochs": 3, "rate": 1e-3, "name": "run"},
         }
@@ -52,9 +52,9 @@ class TestCheckpoints:
         assert loaded["settings"] == state["settings"]
         assert torch.equal(loaded["network"]["weight"], network.weight)
         assert torch.equal(loaded["rng"], state["rng"])
-        moments = loaded["optimiser"]["state"][0]
+        moments = loaded["optimizer"]["state"][0]
         assert torch.equal(
-            moments["exp_avg"], optimiser.state[network.weight]["exp_avg"]
+            moments["exp_avg"], optimizer.state[network.weight]["exp_avg"]
         )
         assert [file.name for file in path.parent.iterdir()] == ["run.pt"]
 

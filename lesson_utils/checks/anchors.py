@@ -654,10 +654,10 @@ def _decode_cases() -> Iterator[Case]:
     yield Case("no anchors", (none, none), expected=none)
 
 
-def _decode(anchors, offsets, std, *, grow=torch.exp, origin="centre", form="xyxy"):
+def _decode(anchors, offsets, std, *, grow=torch.exp, origin="center", form="xyxy"):
     """The right answer, with parts of it changed on request."""
     side = anchors[:, 2:] - anchors[:, :2]
-    start = anchors[:, :2] + (side / 2 if origin == "centre" else 0)
+    start = anchors[:, :2] + (side / 2 if origin == "center" else 0)
     scaled = offsets * offsets.new_tensor(std)
     centre = start + scaled[:, :2] * side
     new = grow(scaled[:, 2:]) * side

@@ -109,11 +109,11 @@ _SIGNED_SQRT = Exercise(
 
 
 def _pool_reference(
-    features1: Tensor, features2: Tensor, *, normalise: bool = False
+    features1: Tensor, features2: Tensor, *, normalize: bool = False
 ) -> Tensor:
     outer = torch.einsum("bihw,bjhw->bijhw", features1, features2)
     descriptor = outer.mean((3, 4)).reshape(len(outer), -1)
-    return _normalised(descriptor) if normalise else descriptor
+    return _normalised(descriptor) if normalize else descriptor
 
 
 def _normalised(descriptor: Tensor) -> Tensor:
@@ -135,14 +135,14 @@ def _bilinear_pool_cases() -> Iterator[Case]:
     pixel = _random(2, 3, 1, 1), _random(2, 3, 1, 1, seed=1)
     yield Case.from_reference("maps of one position", reference, *pixel)
     yield Case.from_reference(
-        "normalise=True", reference, one, other, normalise=True, gradient=True
+        "normalize=True", reference, one, other, normalize=True, gradient=True
     )
     blank = torch.zeros(2, 2, 2, 2)
     blank[1] = 3.0
     yield Case(
-        "normalise=True and a picture of zeros",
+        "normalize=True and a picture of zeros",
         (blank, blank),
-        {"normalise": True},
+        {"normalize": True},
         expected=(torch.tensor([[0.0] * 4, [0.5] * 4]), True),
         call=_with_finite_gradient,
     )
@@ -176,10 +176,10 @@ def _pool_with(descriptor, normalisation=None):
         lambda values: F.normalize(bilinear.signed_sqrt(values), eps=1e-6)
     )
 
-    def answer(features1, features2, *, normalise=False):
+    def answer(features1, features2, *, normalize=False):
         _refuse_other_shapes(features1, features2)
         values = descriptor(features1, features2)
-        return normalisation(values) if normalise else values
+        return normalisation(values) if normalize else values
 
     return answer
 
@@ -207,10 +207,10 @@ def _one_length(values):
     return root / root.norm().clamp(min=1e-6)
 
 
-def _pool_without_refusal(features1, features2, *, normalise=False):
+def _pool_without_refusal(features1, features2, *, normalize=False):
     rows1, rows2 = features1.flatten(2), features2.flatten(2)
     values = (rows1 / rows1.shape[2] @ rows2.transpose(1, 2)).flatten(1)
-    return F.normalize(bilinear.signed_sqrt(values), eps=1e-6) if normalise else values
+    return F.normalize(bilinear.signed_sqrt(values), eps=1e-6) if normalize else values
 
 
 _BILINEAR_POOL = Exercise(
@@ -252,7 +252,7 @@ _BILINEAR_POOL = Exercise(
                 ).mean((2, 3))
             ),
         ),
-        Mistake("`normalise=True` changes nothing.", _pool_with(_right, lambda v: v)),
+        Mistake("`normalize=True` changes nothing.", _pool_with(_right, lambda v: v)),
         Mistake(
             "After the signed root comes the division by the length of each row.",
             _pool_with(_right, bilinear.signed_sqrt),

@@ -399,7 +399,7 @@ _OUTPUT_SIZE = Exercise(
 )
 
 
-# initialise -------------------------------------------------------------------------
+# initialize -------------------------------------------------------------------------
 
 # The reader's answer gets a new network for each case; what is compared are numbers.
 
@@ -479,7 +479,7 @@ def _keeps_parameters(answer: Callable, name: str) -> dict:
     }
 
 
-def _initialise_cases() -> Iterator[Case]:
+def _initialize_cases() -> Iterator[Case]:
     statistics = ("mean of the weights", "deviation of the weights", "largest bias")
     for name, mean in (
         ("nn.Conv2d(64, 64, 4)", 0.0),
@@ -629,9 +629,9 @@ def _frozen(network):
 
 
 _INITIALISE = Exercise(
-    name="initialise",
-    solution=dcgan.initialise,
-    cases=_initialise_cases,
+    name="initialize",
+    solution=dcgan.initialize,
+    cases=_initialize_cases,
     mistakes=(
         Mistake(
             "All parameters alike gets the biases, too, which should be 0, and batch "

@@ -90,11 +90,11 @@ def distance_box_iou(boxes1: Tensor, boxes2: Tensor) -> Tensor:
         Regression, AAAI 2020, equation 7.
     """
     intersection, union = _intersection_and_union(boxes1, boxes2)
-    centres1, centres2 = (
+    centers1, centers2 = (
         at_least_float32(boxes).unflatten(-1, (2, 2)).mean(-2)
         for boxes in (boxes1, boxes2)
     )
-    apart = centres1[..., :, None, :] - centres2[..., None, :, :]  # (..., N, M, 2)
+    apart = centers1[..., :, None, :] - centers2[..., None, :, :]  # (..., N, M, 2)
     diagonal = _hull_sides(boxes1, boxes2).square().sum(-1)
     return _share(intersection, union) - _share(apart.square().sum(-1), diagonal)
 
@@ -131,14 +131,14 @@ def cxcywh_to_xyxy(boxes: Tensor) -> Tensor:
             value not finite.
     """
     boxes = as_floating(boxes)
-    centres, sides = boxes[..., :2], boxes[..., 2:]
+    centers, sides = boxes[..., :2], boxes[..., 2:]
     if boxes.dim() < 2 or boxes.shape[-1] != 4 or not (sides >= 0).all():
         raise ValueError(
             "boxes must be (..., N, 4), cxcywh, with widths and heights >= 0, got "
             f"shape {tuple(boxes.shape)} and sides down to "
             f"{sides.min().item() if sides.numel() else 'none'}"
         )
-    result = torch.cat([centres - sides / 2, centres + sides / 2], dim=-1)
+    result = torch.cat([centers - sides / 2, centers + sides / 2], dim=-1)
     require_boxes("boxes", result)
     return result
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from lesson_utils.common.require import require_images, require_labels, require_whole
 
 
-def standardise(images: Tensor, model: nn.Module) -> Tensor:
+def standardize(images: Tensor, model: nn.Module) -> Tensor:
     """Pictures as a model takes them: its own mean taken off, by its own deviation.
 
     Args:
@@ -63,7 +63,7 @@ def predict(model: nn.Module, images: Tensor, *, batch_size: int = 256) -> Tenso
     device = next(model.parameters()).device
     with evaluating(model):
         logits = [
-            model(standardise(part.to(device), model)).cpu()
+            model(standardize(part.to(device), model)).cpu()
             for part in images.split(batch_size)
         ]
     return torch.cat(logits)

@@ -34,7 +34,7 @@ PAPER = "#fbfaf7"
 
 # Okabe and Ito's colours, which stay apart for colour-blind eyes; their yellow is
 # left out, for it is lost on paper.
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#333333")
+COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#333333")
 
 
 # What a slider does, where it stands: a page that is saved or mailed keeps it.
@@ -168,14 +168,14 @@ def show_boxes(
     figure, axis = new_figure(height=height)
     axis.axis("off")
     draw_image(axis, image)
-    bright = COLOURS[:-1]  # the dark one is lost on a dark picture
+    bright = COLORS[:-1]  # the dark one is lost on a dark picture
     for index, (x1, y1, x2, y2) in enumerate(boxes.tolist()):
-        colour = bright[index % len(bright)]
+        color = bright[index % len(bright)]
         # Half a pixel out on each side: the box holds its first and its last pixel.
         corner, size = (x1 - 0.5, y1 - 0.5), (x2 - x1 + 1, y2 - y1 + 1)
-        axis.add_patch(Rectangle(corner, *size, fill=False, edgecolor=colour, lw=2.5))
+        axis.add_patch(Rectangle(corner, *size, fill=False, edgecolor=color, lw=2.5))
         if labels is not None:
-            box = {"facecolor": colour, "edgecolor": "none", "pad": 2}
+            box = {"facecolor": color, "edgecolor": "none", "pad": 2}
             axis.text(x1, y1, labels[index], color="white", fontsize=9, bbox=box)
     return show_figure(figure, caption=caption, alt=alt)
 
@@ -362,7 +362,7 @@ def draw_boxes(
     boxes: Tensor,
     size: tuple[int, int],
     *,
-    colours: Sequence[str] = COLOURS,
+    colors: Sequence[str] = COLORS,
     notes: Sequence[str] = (),
     opacity: Sequence[float] | Tensor = (1.0,),
     width: float = 2.0,
@@ -376,9 +376,9 @@ def draw_boxes(
         axis: matplotlib axes, on which `draw_image` has drawn.
         boxes: (N, 4), xyxy, in shares of the picture.
         size: the picture's height and width, in pixels.
-        colours: of the boxes, in turn.
+        colors: of the boxes, in turn.
         notes: what is written into the boxes' corners, one for each; none at all.
-        opacity: of the boxes, in turn.
+        opacity: (M,), of the boxes, in turn.
         width: of the lines, in points.
         dashed: whether the lines are.
 
@@ -397,15 +397,13 @@ def draw_boxes(
         left, right = across * x1 - 0.5, across * x2 - 0.5
         top, bottom = height * y1 - 0.5, height * y2 - 0.5
         outline = [left, right, right, left, left], [top, top, bottom, bottom, top]
-        colour = colours[index % len(colours)]
+        color = colors[index % len(colors)]
         alpha = float(opacity[index % len(opacity)])
         # White below, so that the box is seen on any picture.
         axis.plot(*outline, color="white", lw=width + 1.4, alpha=0.8 * alpha)
-        axis.plot(
-            *outline, "--" if dashed else "-", color=colour, lw=width, alpha=alpha
-        )
+        axis.plot(*outline, "--" if dashed else "-", color=color, lw=width, alpha=alpha)
         if notes:
-            back = {"facecolor": colour, "edgecolor": "none", "pad": 1}
+            back = {"facecolor": color, "edgecolor": "none", "pad": 1}
             place = max(left, 0) + 1, max(top, 0) + 2
             text = {"color": "white", "fontsize": 7, "va": "top", "bbox": back}
             axis.text(*place, notes[index], **text)
@@ -514,7 +512,7 @@ def _style() -> dict[str, object]:
         "axes.facecolor": PAPER,
         "figure.facecolor": PAPER,
         "savefig.facecolor": PAPER,
-        "axes.prop_cycle": cycler(color=COLOURS),
+        "axes.prop_cycle": cycler(color=COLORS),
         "axes.grid": False,
         "grid.color": "#d9d6cd",
         "legend.frameon": False,

@@ -31,7 +31,7 @@ def require_finite(step: int, **losses: Tensor | float) -> None:
 
     Args:
         step: the number of the step, for the message.
-        **losses: each a single number, by the name the message is to give it.
+        **losses: scalars, by the name the message is to give each.
 
     Raises:
         FloatingPointError: a loss is NaN or infinite.
@@ -256,7 +256,7 @@ class Run:
         """Take one step down the sum of some losses, and note each.
 
         Args:
-            **losses: a single number each, by the name it has in `history`.
+            **losses: scalars, by the name that each has in `history`.
 
         Raises:
             FloatingPointError: one is no longer a number (on a GPU this may be noticed
@@ -275,7 +275,7 @@ class Run:
         """Keep measures of this step beside its losses.
 
         Args:
-            **measures: a single number each, by the name it has in `history`.
+            **measures: scalars, by the name that each has in `history`.
         """
         self._noted |= {name: value.detach() for name, value in measures.items()}
 

@@ -152,8 +152,8 @@ class Creatures(Dataset):
         Raises:
             IndexError: the index is out of range.
         """
-        indices, colours, attributes = self._draw(index)
-        return _image(indices, colours), self.classes.index(attributes.type)
+        indices, colors, attributes = self._draw(index)
+        return _image(indices, colors), self.classes.index(attributes.type)
 
     def describe(self, index: int) -> Creature:
         """A creature with its mask and its attributes.
@@ -167,9 +167,9 @@ class Creatures(Dataset):
         Raises:
             IndexError: the index is out of range.
         """
-        indices, colours, attributes = self._draw(index)
+        indices, colors, attributes = self._draw(index)
         return Creature(
-            image=_image(indices, colours),
+            image=_image(indices, colors),
             label=self.classes.index(attributes.type),
             mask=torch.from_numpy(indices > 0),
             attributes=attributes,
@@ -204,7 +204,7 @@ class Creatures(Dataset):
             light_angle=dice.uniform(0.6, 0.83) * pi,
             flip=attributes.plan in SIDE_VIEWS and dice.random() < 0.3,
         )
-        return indices, _colours(attributes, dice), attributes
+        return indices, _colors(attributes, dice), attributes
 
     def _position(self, index: int) -> int:
         position = operator.index(index)
@@ -280,9 +280,9 @@ def _growth_anchors(sketch: Sketch, dice: Random) -> list[Anchor]:
     return [anchor for site in sites[: dice.choice((1, 1, 2))] for anchor in site]
 
 
-def _image(indices: np.ndarray, colours: np.ndarray) -> Tensor:
+def _image(indices: np.ndarray, colors: np.ndarray) -> Tensor:
     """Look the colour indices (S, S) up in the table: (3, S, S)."""
-    return torch.from_numpy(colours.take(indices, axis=1))
+    return torch.from_numpy(colors.take(indices, axis=1))
 
 
 def _rgb(code: str) -> np.ndarray:
@@ -298,7 +298,7 @@ def _ramp(code: str) -> np.ndarray:
 
 
 @cache
-def _colour_table(type_name: str, palette: str, iris: str) -> np.ndarray:
+def _color_table(type_name: str, palette: str, iris: str) -> np.ndarray:
     """What the painter's indices stand for: (3, num_colours), in [0, 1]."""
     codes = TYPES[type_name].palettes[palette]
     fixed = ("ffffff", IRISES[iris], "282028", "c04858", "f08888")  # EYE ... CHEEK
@@ -310,9 +310,9 @@ def _colour_table(type_name: str, palette: str, iris: str) -> np.ndarray:
     return np.ascontiguousarray(table.T, dtype=np.float32)
 
 
-def _colours(attributes: Attributes, dice: Random) -> np.ndarray:
+def _colors(attributes: Attributes, dice: Random) -> np.ndarray:
     """The colour table with each creature's own cast, (3, num_colours)."""
-    table = _colour_table(attributes.type, attributes.palette, attributes.iris)
+    table = _color_table(attributes.type, attributes.palette, attributes.iris)
     cast = np.float32([[dice.uniform(0.92, 1.06)] for _ in "RGB"])
     table = np.minimum(table * cast, 1)
     table[:, :4] = 1  # the background stays white

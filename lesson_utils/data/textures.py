@@ -111,7 +111,7 @@ def _require_family(family: str) -> None:
 def _draw(rng: Generator, family: str, size: tuple[int, int]) -> Tensor:
     u, v = _coordinates(rng, size)
     height = np.clip(_PATTERNS[family](rng, u, v), 0, 1)
-    image = _lit(rng, _coloured(rng, height), height)
+    image = _lit(rng, _colored(rng, height), height)
     return torch.from_numpy(image.astype(np.float32)).permute(2, 0, 1).contiguous()
 
 
@@ -129,7 +129,7 @@ def _coordinates(
     return u + warp * noise(rng, u / 2, v / 2), v + warp * noise(rng, u / 2, v / 2)
 
 
-def _coloured(rng: Generator, height: np.ndarray) -> np.ndarray:
+def _colored(rng: Generator, height: np.ndarray) -> np.ndarray:
     """(H, W, 3): the height as a place on a ramp of two to four colours."""
     count = rng.integers(2, 5)
     # Lightness rises or falls along the ramp, so that the pattern stays visible.
@@ -139,9 +139,9 @@ def _coloured(rng: Generator, height: np.ndarray) -> np.ndarray:
     strength = rng.uniform(0.1, 0.9, count)
     turn = 2 * np.pi * (hue[:, None] + np.array([0, 1 / 3, 2 / 3]))  # (count, 3)
     tint = 0.5 + 0.5 * np.cos(turn)
-    colours = light[:, None] * (1 - strength[:, None] * tint)
+    colors = light[:, None] * (1 - strength[:, None] * tint)
     stops = np.linspace(0, 1, count)
-    return np.stack([np.interp(height, stops, c) for c in colours.T], axis=-1)
+    return np.stack([np.interp(height, stops, c) for c in colors.T], axis=-1)
 
 
 def _lit(rng: Generator, image: np.ndarray, height: np.ndarray) -> np.ndarray:

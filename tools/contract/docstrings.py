@@ -35,16 +35,21 @@ def chapter_docstrings_say_shapes(book: Tree) -> list[str]:
 
 
 def shared_docstrings_name_arguments(book: Tree) -> list[str]:
-    """In common and data: Args names every parameter, and Returns what comes back.
+    """In common and data, too: Args, shapes of tensors, Returns and Raises.
 
-    A module whose own name is private serves its neighbours, and may say less.
+    A source is asked of chapters alone, which teach what somebody has thought of. A
+    module whose own name is private serves its neighbours, and may say less.
     """
     return [
         f"{module.path}: line {node.lineno}: {name}: {fault}"
         for module in book.layer("common", "data").values()
         if not Path(module.path).name.startswith("_")
         for name, node, owner in _public(module.tree)
-        for fault in _faults(node, owner)
+        for fault in (
+            *_faults(node, owner),
+            *_faults_of_shapes(node, owner),
+            *_faults_of_raises(node, owner, module),
+        )
     ]
 
 
@@ -236,7 +241,7 @@ def _is_tensor(annotation: ast.expr | None) -> bool:
 
 
 def _raises(node: ast.AST, tree: ast.Module) -> bool:
-    """Whether a function or class raises, or calls one of its module that does."""
+    """Whether it raises, or calls one of its module, or an argument check, that does."""
     defined = {n.name: n for n in tree.body if isinstance(n, Function | ast.ClassDef)}
     seen, waiting = set(), [node]
     while waiting:
@@ -244,6 +249,8 @@ def _raises(node: ast.AST, tree: ast.Module) -> bool:
             if isinstance(inner, ast.Raise):
                 return True
             name = first_name(inner.func) if isinstance(inner, ast.Call) else None
+            if (name or "").startswith("require_") or name == "size_pair":
+                return True  # of common/require.py
             if name in defined and name not in seen:
                 seen.add(name)
                 waiting.append(defined[name])

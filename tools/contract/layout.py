@@ -8,9 +8,9 @@ from tools.contract.tree import PARTS, Tree
 
 PACKAGE_FOLDERS = ("checks", "common", "data", "grading", "studies", "weights")
 # What test files may be named after besides modules and tools: these rules, the pages'
-# build (test_pages.py is the browser's), the exercises' machinery, and the report that
-# `python -m lesson_utils` prints.
-TESTED_ELSEWHERE = ("book", "build", "checks", "doctor")
+# build (test_pages.py is the browser's), the exercises' machinery, the report that
+# `python -m lesson_utils` prints, and the battery over every public function.
+TESTED_ELSEWHERE = ("battery", "book", "build", "checks", "doctor")
 
 
 def files_are_readable(book: Tree) -> list[str]:
@@ -106,7 +106,7 @@ def no_file_is_left_over(book: Tree) -> list[str]:
     """The package holds chapters and four folders; each test is of something there."""
     folders = {path.split("/")[1] for path in book.files("lesson_utils/*/**/*.*")}
     known = {*TESTED_ELSEWHERE, *book.layer("chapter", "common", "data")}
-    for pattern in ("tools/*", "benchmarks/*.py", "book/_ext/*.py"):
+    for pattern in ("tools/*", "benchmarks/*.py", "studies/*.py", "book/_ext/*.py"):
         known |= {path.stem for path in book.root.glob(pattern)}
     complaints = [
         f"lesson_utils/{folder}: the package has only {', '.join(PACKAGE_FOLDERS)}"

@@ -18,7 +18,7 @@ from lesson_utils.data.drawing.airframes import Airframe
 
 FINER = 3  # the canvas is drawn this much finer than the picture, which softens edges
 
-Colour = tuple[float, float, float]
+Color = tuple[float, float, float]
 Box = tuple[float, float, float, float]
 Points = np.ndarray | Sequence[tuple[float, float]]
 
@@ -39,11 +39,11 @@ class Paint:
         contrast: of light from above, 0 for none.
     """
 
-    body: Colour
-    belly: Colour
-    accent: Colour
-    engine: Colour
-    glass: Colour
+    body: Color
+    belly: Color
+    accent: Color
+    engine: Color
+    glass: Color
     belly_line: float
     stripe: float | None
     rear: float
@@ -79,18 +79,18 @@ class View:
         self.offset = np.where(low < high, low + share * (high - low), (low + high) / 2)
         self.boxes: dict[str, list[np.ndarray]] = {}
 
-    def polygon(self, points: Points, colour: Colour, part: str = "") -> None:
+    def polygon(self, points: Points, color: Color, part: str = "") -> None:
         """Fill a polygon, and count it as part of `part` if that is named."""
         there = np.asarray(points) @ self.matrix.T + self.offset
-        self.draw.polygon(there.ravel().tolist(), _bytes(colour))
+        self.draw.polygon(there.ravel().tolist(), _bytes(color))
         if part:
             self.boxes.setdefault(part, []).append(there)
 
-    def outline(self, points: Points, colour: Colour) -> None:
+    def outline(self, points: Points, color: Color) -> None:
         """Draw a closed line of about a pixel's width."""
         there = np.asarray(points) @ self.matrix.T + self.offset
         path = np.concatenate([there, there[:1]]).ravel().tolist()
-        self.draw.line(path, _bytes(colour), width=max(1, self.side // 220))
+        self.draw.line(path, _bytes(color), width=max(1, self.side // 220))
 
     def part_boxes(self) -> dict[str, Box]:
         """The box of each named part, xyxy, as shares of the picture."""
@@ -125,7 +125,7 @@ def draw_aircraft(
     _fuselage(view, frame, paint)
     _roof(view, frame, paint)
     _openings(view, frame, paint)
-    _stabiliser(view, frame, paint)
+    _stabilizer(view, frame, paint)
     _wing(view, frame, paint)
     _engines(view, frame, paint)
     pixels = np.asarray(canvas.reduce(FINER), dtype=np.float32)
@@ -134,15 +134,15 @@ def draw_aircraft(
     return np.clip(pixels, 0, 255).astype(np.uint8), view.part_boxes()
 
 
-def _bytes(colour: Colour) -> tuple[int, int, int]:
-    return tuple(min(255, max(0, round(255 * value))) for value in colour)
+def _bytes(color: Color) -> tuple[int, int, int]:
+    return tuple(min(255, max(0, round(255 * value))) for value in color)
 
 
-def _shade(colour: Colour, factor: float) -> Colour:
-    return tuple(value * factor for value in colour)
+def _shade(color: Color, factor: float) -> Color:
+    return tuple(value * factor for value in color)
 
 
-def _hue(rng: Generator, saturation: tuple, value: tuple) -> Colour:
+def _hue(rng: Generator, saturation: tuple, value: tuple) -> Color:
     return colorsys.hsv_to_rgb(
         rng.uniform(), rng.uniform(*saturation), rng.uniform(*value)
     )
@@ -153,10 +153,10 @@ def _paint(rng: Generator) -> Paint:
     white = (light, light, light * rng.uniform(0.96, 1.03))
     accent = _hue(rng, (0.5, 1), (0.3, 0.9))
     body = white if rng.random() < 0.75 else _hue(rng, (0.15, 0.6), (0.7, 0.95))
-    grey = rng.uniform(0.5, 0.8)
+    gray = rng.uniform(0.5, 0.8)
     return Paint(
         body=body,
-        belly=((grey,) * 3, body, accent)[rng.integers(3)],
+        belly=((gray,) * 3, body, accent)[rng.integers(3)],
         accent=accent,
         engine=((0.8, 0.8, 0.82), accent, body)[rng.integers(3)],
         glass=_shade((0.16, 0.19, 0.26), rng.uniform(0.6, 1.4)),
@@ -197,11 +197,11 @@ def _smooth(rng: Generator, size: int, cells: int) -> np.ndarray:
 def _add_skyline(rng: Generator, sky: np.ndarray, start: int) -> None:
     """Hangars and trees along the horizon."""
     size = len(sky)
-    colour = np.array(_hue(rng, (0.05, 0.4), (0.2, 0.7)))
+    color = np.array(_hue(rng, (0.05, 0.4), (0.2, 0.7)))
     for _ in range(int(rng.integers(0, 6))):
         left, width = int(rng.uniform(0, size)), int(size * rng.uniform(0.04, 0.25))
         height = int(size * rng.uniform(0.02, 0.1))
-        piece = colour * rng.uniform(0.7, 1.2)
+        piece = color * rng.uniform(0.7, 1.2)
         sky[start - height : start, left : left + width] = piece
 
 
@@ -252,7 +252,7 @@ def _band(
     view: View,
     profile: tuple[np.ndarray, np.ndarray, np.ndarray],
     levels: tuple[float, float],
-    colour: Colour,
+    color: Color,
     *,
     start: tuple[float, float] = (0.0, 0.0),
 ) -> None:
@@ -269,7 +269,7 @@ def _band(
         edge[0, 1] = min(max(level, low), high)
         np.minimum(np.maximum(level, bottom[behind:]), top[behind:], out=edge[1:, 1])
         edges.append(edge)
-    view.polygon(np.concatenate([edges[0], edges[1][::-1]]), colour)
+    view.polygon(np.concatenate([edges[0], edges[1][::-1]]), color)
 
 
 def _rectangle(x: float, y: float, width: float, height: float) -> list:
@@ -330,18 +330,18 @@ def _fin(view: View, frame: Airframe, paint: Paint) -> None:
     view.outline(points, _shade(paint.accent, 0.6))
 
 
-def _stabiliser(view: View, frame: Airframe, paint: Paint) -> None:
+def _stabilizer(view: View, frame: Airframe, paint: Paint) -> None:
     end, y = frame.length, 1.76 if frame.tail == "T" else 0.22
-    grey = _shade((0.7, 0.71, 0.74), 0.9)
+    gray = _shade((0.7, 0.71, 0.74), 0.9)
     points = [(end - 1.15, y), (end - 0.3, y - 0.05), (end + 0.3, y + 0.1)]
     points.append((end - 0.02, y + 0.14))
-    view.polygon(points, grey, "stabiliser")
-    view.outline(points, _shade(grey, 0.6))
+    view.polygon(points, gray, "stabiliser")
+    view.outline(points, _shade(gray, 0.6))
 
 
 def _wing(view: View, frame: Airframe, paint: Paint) -> None:
     root = _wing_root(frame)
-    grey = (0.66, 0.67, 0.7)
+    gray = (0.66, 0.67, 0.7)
     tip_x, tip_y = root + 2.35, -0.02
     if frame.tips == "raked":
         tip_x += 0.45
@@ -349,8 +349,8 @@ def _wing(view: View, frame: Airframe, paint: Paint) -> None:
     else:
         tip = [(tip_x + 0.32, tip_y), (tip_x, tip_y + 0.05)]
     points = [(root, -0.28), (root + 1.45, -0.4), *tip]
-    view.polygon(points, grey, "wing")
-    view.outline(points, _shade(grey, 0.6))
+    view.polygon(points, gray, "wing")
+    view.outline(points, _shade(gray, 0.6))
     up = [(tip_x, tip_y), (tip_x + 0.36, tip_y)]
     if frame.tips == "winglet":
         blade = [*up, (tip_x + 0.6, tip_y + 0.52), (tip_x + 0.42, tip_y + 0.52)]

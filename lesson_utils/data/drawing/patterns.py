@@ -99,7 +99,7 @@ def shades(rng: Generator, i: ndarray, j: ndarray) -> ndarray:
     return table[i.astype(int) % _LATTICE, j.astype(int) % _LATTICE]
 
 
-def _centred(t: ndarray) -> ndarray:
+def _centered(t: ndarray) -> ndarray:
     """Within its cell, from -0.5 to 0.5."""
     return t - np.floor(t) - 0.5
 
@@ -111,8 +111,8 @@ def _brick(
     row = np.floor(v)
     along = u / aspect + offset * row
     joint = rng.uniform(0.04, 0.1)
-    x = (0.5 - np.abs(_centred(along))) * aspect
-    y = 0.5 - np.abs(_centred(v))
+    x = (0.5 - np.abs(_centered(along))) * aspect
+    y = 0.5 - np.abs(_centered(v))
     inside = step(np.minimum(x, y), joint)
     return inside * (0.45 + 0.55 * shades(rng, np.floor(along), row))
 
@@ -368,7 +368,7 @@ def twill(rng: Generator, u: ndarray, v: ndarray) -> ndarray:
 
 @_family
 def knit(rng: Generator, u: ndarray, v: ndarray) -> ndarray:
-    x = _centred(2 * u)
+    x = _centered(2 * u)
     stitch = 2 * v + 1.2 * np.abs(x)
     return (
         triangle(stitch) * (0.5 + 0.5 * np.cos(2 * np.pi * x) ** 2) * (np.abs(x) > 0.06)
@@ -381,7 +381,7 @@ def honeycomb(rng: Generator, u: ndarray, v: ndarray) -> ndarray:
     row = np.floor(y)
     candidates = []
     for r in (row, row + 1):
-        x = _centred(u + 0.5 * (r % 2) + 0.5)
+        x = _centered(u + 0.5 * (r % 2) + 0.5)
         candidates.append(np.hypot(x, (y - r) * 0.866))
     near = np.minimum(*candidates)
     return step(-near, -rng.uniform(0.42, 0.5), 0.1)
@@ -398,7 +398,7 @@ def triangles(rng: Generator, u: ndarray, v: ndarray) -> ndarray:
 @_family
 def roof(rng: Generator, u: ndarray, v: ndarray) -> ndarray:
     row = np.floor(2 * v)
-    x = _centred(u + 0.5 * (row % 2))
+    x = _centered(u + 0.5 * (row % 2))
     fall = (2 * v) % 1
     return (1 - fall) * (0.4 + 0.6 * np.cos(np.pi * x))
 
@@ -409,7 +409,7 @@ def scales(rng: Generator, u: ndarray, v: ndarray) -> ndarray:
     top = np.floor(y)
     # Paint from the row that lies lowest to the one on top of the others.
     for r in (top - 1, top, top + 1):
-        x = _centred(u + 0.5 * (r % 2))
+        x = _centered(u + 0.5 * (r % 2))
         distance = np.hypot(x, (y - r) / 2)
         height = np.where(distance < 0.5, 1 - 1.6 * distance, height)
     return np.clip(height, 0, 1)
@@ -439,7 +439,7 @@ def maze(rng: Generator, u: ndarray, v: ndarray) -> ndarray:
 @_family
 def polka_dots(rng: Generator, u: ndarray, v: ndarray) -> ndarray:
     row = np.floor(v)
-    near = np.hypot(_centred(u + 0.5 * (row % 2)), _centred(v))
+    near = np.hypot(_centered(u + 0.5 * (row % 2)), _centered(v))
     return step(-near, -rng.uniform(0.2, 0.36))
 
 
@@ -459,14 +459,14 @@ def speckles(rng: Generator, u: ndarray, v: ndarray) -> ndarray:
 
 @_family
 def stars(rng: Generator, u: ndarray, v: ndarray) -> ndarray:
-    x, y = _centred(u), _centred(v)
+    x, y = _centered(u), _centered(v)
     turn = np.arctan2(y, x) * 5 / (2 * np.pi) + rng.uniform(0, 1)
     return step(0.18 + 0.2 * (1 - triangle(turn)) - np.hypot(x, y), 0)
 
 
 @_family
 def crosses(rng: Generator, u: ndarray, v: ndarray) -> ndarray:
-    x, y = np.abs(_centred(u)), np.abs(_centred(v))
+    x, y = np.abs(_centered(u)), np.abs(_centered(v))
     arm, width = rng.uniform(0.32, 0.42), rng.uniform(0.08, 0.14)
     upright = step(-x, -width) * step(-y, -arm)
     return np.maximum(upright, step(-y, -width) * step(-x, -arm))
@@ -478,7 +478,7 @@ def confetti(rng: Generator, u: ndarray, v: ndarray) -> ndarray:
     for layer in range(2):
         x, y = 1.5 * u + 0.37 * layer, 1.5 * v + 0.61 * layer
         angle = 2 * np.pi * shades(rng, np.floor(x), np.floor(y))
-        s, t = _centred(x), _centred(y)
+        s, t = _centered(x), _centered(y)
         along = np.cos(angle) * s + np.sin(angle) * t
         across = np.cos(angle) * t - np.sin(angle) * s
         piece = step(-np.abs(along), -0.32) * step(-np.abs(across), -0.1)
@@ -519,6 +519,6 @@ def terrazzo(rng: Generator, u: ndarray, v: ndarray) -> ndarray:
 
 @_family
 def chain(rng: Generator, u: ndarray, v: ndarray) -> ndarray:
-    first = np.abs(np.hypot(_centred(u), _centred(v)) - 0.38)
-    second = np.abs(np.hypot(_centred(u + 0.5), _centred(v + 0.5)) - 0.38)
+    first = np.abs(np.hypot(_centered(u), _centered(v)) - 0.38)
+    second = np.abs(np.hypot(_centered(u + 0.5), _centered(v + 0.5)) - 0.38)
     return step(-np.minimum(first, second), -0.08)

@@ -97,9 +97,9 @@ class Curve(NamedTuple):
 
     def bounds(self) -> Bounds:
         """The box around the shape: x1, y1, x2, y2."""
-        centres, radii = self.discs[:, :2], self.discs[:, 2:]
-        x1, y1 = np.minimum.reduce(centres - radii).tolist()
-        x2, y2 = np.maximum.reduce(centres + radii).tolist()
+        centers, radii = self.discs[:, :2], self.discs[:, 2:]
+        x1, y1 = np.minimum.reduce(centers - radii).tolist()
+        x2, y2 = np.maximum.reduce(centers + radii).tolist()
         return x1, y1, x2, y2
 
     def sample(self, x: np.ndarray, y: np.ndarray, light: Light | None) -> Sample:
@@ -285,12 +285,12 @@ def _paint_part(
         np.copyto(target, target + change, where=inside)
         return
     if shaded:
-        colour = (brightness > SHADOW_BELOW).view(np.uint8)
-        colour += brightness > LIGHT_ABOVE
-        colour += np.uint8(4 * part.ramp + SHADOW)
+        color = (brightness > SHADOW_BELOW).view(np.uint8)
+        color += brightness > LIGHT_ABOVE
+        color += np.uint8(4 * part.ramp + SHADOW)
     else:
-        colour = np.uint8(4 * part.ramp + part.tone)
-    np.copyto(target, colour, where=inside)
+        color = np.uint8(4 * part.ramp + part.tone)
+    np.copyto(target, color, where=inside)
     if part.line:
         inside &= distance > -line_width
         np.copyto(target, np.uint8(4 * part.ramp + LINE), where=inside)
