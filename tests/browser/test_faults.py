@@ -35,7 +35,7 @@ def test_one_visit_finds_faults_of_every_rule_and_names_them(open_with):
         f"""<h2>Faults</h2>{WIDE}<!--{"x" * 1_000_000}-->
         <p class="math">\\(x\\)</p>
         <div class="solution admonition"><div>Open.</div></div>
-        <form class="lc-quiz">{question("<i hidden>", "<i hidden>")}</form>
+        <form class="lc-quiz">{question("", "")}</form>
         <script src="https://example.org/a.js"></script>
         <script>console.error("broken")</script>
         <img src="data:image/gif;base64,R0lGODlhAQABAAAAACw=">
