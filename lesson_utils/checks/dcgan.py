@@ -9,13 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lesson_utils import dcgan
+from lesson_utils.grading.draws import uniform
 from lesson_utils.grading.exercise import Case, Exercise, Mistake
-
-
-def _random(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> Tensor:
-    generator = torch.Generator().manual_seed(seed)
-    return torch.rand(*shape, generator=generator, dtype=dtype)
-
 
 # to_tanh_range ----------------------------------------------------------------------
 
@@ -30,12 +25,12 @@ def _to_tanh_reference(images: Tensor) -> Tensor:
 def _to_tanh_range_cases() -> Iterator[Case]:
     by_hand = torch.tensor([0.0, 0.25, 0.5, 1.0])
     yield Case("by hand", (by_hand,), expected=torch.tensor([-1.0, -0.5, 0.0, 1.0]))
-    images = _random(2, 3, 4, 4)
+    images = uniform(2, 3, 4, 4)
     yield Case.from_reference("a batch", _to_tanh_reference, images)
     yield Case.from_reference("its gradient", _to_tanh_reference, images, gradient=True)
-    dull = 0.3 + 0.2 * _random(1, 3, 5, 5)
+    dull = 0.3 + 0.2 * uniform(1, 3, 5, 5)
     yield Case.from_reference("a picture without contrast", _to_tanh_reference, dull)
-    half = _random(3, 4, 4).half()
+    half = uniform(3, 4, 4).half()
     yield Case.from_reference("half precision", _to_tanh_reference, half)
     stored = torch.tensor([0, 51, 102, 255], dtype=torch.uint8)
     yield Case(
@@ -187,16 +182,16 @@ def _from_tanh_reference(images: Tensor) -> Tensor:
 def _from_tanh_range_cases() -> Iterator[Case]:
     by_hand = torch.tensor([-1.0, -0.5, 0.0, 1.0])
     yield Case("by hand", (by_hand,), expected=torch.tensor([0.0, 0.25, 0.5, 1.0]))
-    images = 2 * _random(2, 3, 4, 4) - 1
+    images = 2 * uniform(2, 3, 4, 4) - 1
     yield Case.from_reference("a batch", _from_tanh_reference, images)
     yield Case.from_reference(
         "its gradient", _from_tanh_reference, images, gradient=True
     )
-    unit = _random(3, 5)
+    unit = uniform(3, 5)
     yield Case("there and back", (dcgan.unit_to_tanh_range(unit),), expected=unit)
-    bright = 0.5 + 0.5 * _random(1, 3, 4, 4)
+    bright = 0.5 + 0.5 * uniform(1, 3, 4, 4)
     yield Case.from_reference("a bright picture", _from_tanh_reference, bright)
-    half = (2 * _random(3, 4) - 1).bfloat16()
+    half = (2 * uniform(3, 4) - 1).bfloat16()
     yield Case.from_reference("bfloat16", _from_tanh_reference, half, rtol=0.02)
     yield Case("a range of [0, 2]", (by_hand + 1,), raises=ValueError)
     yield Case("a NaN", (torch.tensor([0.5, math.nan]),), raises=ValueError)

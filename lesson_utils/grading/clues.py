@@ -146,8 +146,8 @@ def common_clue(
     return ""
 
 
-# Each looks at what was due and what came, and answers with a sentence if it holds, with
-# an empty one if it does not, and with None where the values could not show it.
+# Each looks at what was due and what came, and answers with a sentence if it holds,
+# with an empty one if it does not, and with None where the values could not show it.
 
 
 def _unchanged(due: Tensor, came: Tensor, arguments: Mapping[str, Any]) -> str | None:
