@@ -188,6 +188,7 @@ def _boxes_cases() -> Iterator[Case]:
         hardening=True,
     )
     maps = uniform(12, 6, 9, dtype=torch.float32) ** 6
+    maps[:, 2, 3] = 0.9  # something is above the threshold everywhere
     for threshold in (0.5, 0.8, 0.2):
         yield Case.from_reference(
             f"12 random maps of 6 x 9, threshold {threshold}",

@@ -1,9 +1,8 @@
 """Hints for the cases that an answer fails: the right ones, or none.
 
-A known mistake explains an answer only if the two do the same on *every* case of the
-idea: both pass, or both fail in the same way. What hardens an answer may be missing in
-any combination, so there each known omission is looked for by itself. Where no mistake
-fits, what can be observed of the results is said instead, if it holds on all of them.
+A known mistake explains an answer only if the answer does the same on *every* case on
+which the mistake goes wrong: a mistake is not read from one case alone. Where none
+fits, what can be observed of the results is said instead, if it holds of all of them.
 """
 
 from collections.abc import Iterable
@@ -30,9 +29,9 @@ def hints_for(exercise: Exercise, records: list[Record]) -> list[str]:
     if not failed or not all(record.attempt for record in failed):
         return [record.fault.hint for record in failed]
     if not idea:
-        omissions = _omissions(exercise, records)
+        omissions = _explanations(exercise, records, hardening=True)
         return [omissions.get(r.case.name) or _general_hint(r) for r in failed]
-    hint = _mistake_hint(exercise, records)
+    hint = _explanations(exercise, records, hardening=False).get(idea[0].case.name)
     if not hint:
         try:
             hint = _observation(idea)
@@ -79,42 +78,33 @@ def _rivals(exercise: Exercise) -> Iterable[_Rival]:
         left -= rival.spent
 
 
-def _mistake_hint(exercise: Exercise, records: list[Record]) -> str:
-    """The hint of the mistake that is like the answer on every case of the idea.
+def _explanations(
+    exercise: Exercise, records: list[Record], hardening: bool
+) -> dict[str, str]:
+    """Hints by the name of the failed case, of the idea or of what hardens it.
 
-    Several may be: the one that is like it on most of the other cases, too.
+    A mistake explains an answer if the answer does the same wherever the mistake
+    fails, and so passes nowhere where the mistake does not. The answer may fail in more
+    places: it may have a second mistake. Of several, the one that explains most.
     """
-    # The failed ones first: that is where most mistakes part from the answer.
-    idea = sorted(
-        (r for r in records if not r.case.hardening), key=lambda r: r.fault is None
-    )
-    rest = [r for r in records if r.case.hardening and r.attempt]
-    best, best_count = "", -1
+    asked = [r for r in records if r.attempt and bool(r.case.hardening) == hardening]
+    failed = [record for record in asked if record.fault]
+    found: dict[str, tuple[tuple[int, int], str]] = {}
     for rival in _rivals(exercise):
-        if all(map(rival.like, idea)):
-            count = sum(map(rival.like, rest))
-            if count > best_count:
-                best, best_count = rival.hint, count
-    return best
-
-
-def _omissions(exercise: Exercise, records: list[Record]) -> dict[str, str]:
-    """Hints by the name of the failed case, for an answer that has the idea.
-
-    A mistake is an omission of the answer if it, too, has the idea, and if the answer
-    does the same wherever the mistake fails.
-    """
-    found: dict[str, tuple[int, str]] = {}
-    failed = [record for record in records if record.fault]
-    for rival in _rivals(exercise):
-        if not any(map(rival.like, failed)):
+        if not any(map(rival.like, failed if hardening else failed[:1])):
             continue
-        missed = [record for record in records if rival.on(record).fault]
-        if all(record.fault and rival.like(record) for record in missed):
-            for record in missed:
-                known = found.get(record.case.name, (0, ""))
-                if len(missed) > known[0]:
-                    found[record.case.name] = (len(missed), rival.hint)
+        # One that lacks the idea says nothing of an answer that has it.
+        relevant = records if hardening else asked
+        missed = [record for record in relevant if rival.on(record).fault]
+        if not all(record.fault and rival.like(record) for record in missed):
+            continue
+        if not hardening and 2 * len(missed) <= len(failed):
+            continue  # too little of what is wrong
+        rest = [r for r in records if r.case.hardening and r.attempt]
+        strength = len(missed), sum(map(rival.like, rest))
+        for record in missed:
+            if strength > found.get(record.case.name, ((0, -1), ""))[0]:
+                found[record.case.name] = strength, rival.hint
     return {name: hint for name, (_, hint) in found.items()}
 
 
