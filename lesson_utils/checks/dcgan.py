@@ -413,6 +413,9 @@ _NETWORKS = {
     "nn.ConvTranspose2d(64, 64, 4)": lambda: nn.Sequential(
         nn.ConvTranspose2d(64, 64, 4)
     ),
+    "nn.Conv2d(64, 64, 4, bias=False)": lambda: nn.Sequential(
+        nn.Conv2d(64, 64, 4, bias=False)
+    ),
     "nn.BatchNorm2d(8192)": lambda: nn.Sequential(nn.BatchNorm2d(8192)),
     "nn.Linear(64, 64)": lambda: nn.Sequential(nn.Linear(64, 64)),
     "two equal convolutions": lambda: nn.Sequential(
@@ -441,6 +444,12 @@ def _share_beyond_two_deviations(answer: Callable, name: str) -> float:
     answer(network)
     weight = network[0].weight.detach()
     return ((weight - weight.mean()).abs() > 2 * weight.std()).float().mean().item()
+
+
+def _deviation(answer: Callable, name: str) -> float:
+    network = _NETWORKS[name]()
+    answer(network)
+    return network[0].weight.detach().std().item()
 
 
 def _is_unchanged(answer: Callable, name: str) -> bool:
@@ -517,6 +526,16 @@ def _initialise_cases() -> Iterator[Case]:
         ("two equal convolutions",),
         expected=True,
         call=_differ,
+    )
+    no_bias = "nn.Conv2d(64, 64, 4, bias=False)"
+    yield Case(
+        no_bias,
+        (no_bias,),
+        expected=0.02,
+        hardening=True,
+        call=_deviation,
+        atol=1e-3,
+        rtol=0,
     )
     yield Case(
         "a linear layer stays as it is",
@@ -623,6 +642,13 @@ def _frozen(network):
     network.requires_grad_(False)
 
 
+def _bias_taken_for_granted(network):
+    _draw(network, zero_biases=False)
+    for module in network.modules():
+        if isinstance(module, (*_CONVOLUTIONS.__args__, nn.BatchNorm2d)):
+            nn.init.zeros_(module.bias)
+
+
 _INITIALISE = Exercise(
     name="initialise",
     solution=dcgan.initialise,
@@ -683,6 +709,11 @@ _INITIALISE = Exercise(
             _same_seed,
         ),
         Mistake("The parameters no longer ask for a gradient.", _frozen),
+        Mistake(
+            "A layer made with `bias=False` has a bias of None: look before you fill "
+            "it.",
+            _bias_taken_for_granted,
+        ),
     ),
     hints=(
         "Walk through `network.modules()`, which goes all the way down, and ask with "

@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
+from types import GeneratorType
 from typing import Any
 
 from torch import Tensor
@@ -140,12 +141,14 @@ def kinds_text(case: Case) -> str:
 
 def _raised_fault(attempt: Attempt) -> Fault:
     raised: Raised = attempt.run.raised
-    if attempt.returned is not NOTHING and not raised.line[0]:
+    back = attempt.returned
+    own_code_runs = callable(back) or isinstance(back, GeneratorType)
+    if back is not NOTHING and not (own_code_runs and raised.line[0]):
         # The answer came to its end; it is the check that could do nothing with it.
         return Fault(
             f"what came back is of no use here: {raised.text.splitlines()[0]}",
-            brief(attempt.returned),
-            type_clue(attempt.case.expected, attempt.returned),
+            brief(back),
+            type_clue(attempt.case.expected, back),
         )
     number, source = raised.line
     place = f"\nline {number}: {source}".rstrip(": ") if number else ""
