@@ -448,8 +448,14 @@ WRONG = {
             ),
             "three and two",
         ),
-        (lambda x, dim=-1: F.glu(x, dim), "three and two"),
-        (lambda x, dim=-1: x[..., ::2] * x[..., 1::2].sigmoid(), "contiguous"),
+        (lambda x, dim=-1: F.glu(x, dim), "raise `ValueError` yourself"),
+        (
+            lambda x, dim=-1: torch.mul(
+                x.transpose(dim, -1)[..., ::2],
+                x.transpose(dim, -1)[..., 1::2].sigmoid(),
+            ).transpose(dim, -1),
+            "contiguous",
+        ),
     ],
 }
 

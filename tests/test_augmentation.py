@@ -736,7 +736,14 @@ WRONG = {
         (mix_as(lambda mixed, soft, images, targets: (mixed, targets)), "are not"),
         (mix_as(lambda m, s, i, t: (m, t + t.roll(1, 0) - s)), "other way round"),
         (
-            mix_as(lambda m, s, i, t: (m, t.where(s[:1, :1] > 0.5, t.roll(1, 0)))),
+            mix_as(
+                lambda m, s, i, t: (
+                    m,
+                    t.where(
+                        (m[0] - i[-1])[0, 0, 0] > (i[0] - m[0])[0, 0, 0], t.roll(1, 0)
+                    ),
+                )
+            ),
             "hard",
         ),
         (

@@ -517,10 +517,10 @@ WRONG = {
             "those of length 1 that it stretched",
         ),
         (
-            lambda g, a, b: (
-                np.mean(g * b) * np.ones(a.shape) if a.ndim == 0 else g * b,
-                g * a,
-            ),
+            lambda g, a, b: [
+                part * part.size / max(g.size, 1)
+                for part in product_backward_by_axes(g, a, b)
+            ],
             "average over the copies",
         ),
     ],

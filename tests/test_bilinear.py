@@ -420,6 +420,18 @@ def with_refusal(pool):
     return answer
 
 
+def with_refusal_and_length(pool):
+    """And that divides the signed roots by their length where it should."""
+
+    def pool_and_divide(a, b, normalise):
+        values = pool(a, b)
+        if normalise:
+            values = F.normalize(signed_sqrt_by_where(values), eps=1e-6)
+        return values
+
+    return with_refusal(pool_and_divide)
+
+
 # Wrong answers as readers write them, each with words of the hint that it earns.
 WRONG = {
     "signed_sqrt": [
@@ -441,16 +453,16 @@ WRONG = {
             "sum over the positions",
         ),
         (
-            with_refusal(
-                lambda a, b, n: torch.einsum(
+            with_refusal_and_length(
+                lambda a, b: torch.einsum(
                     "bc,bd->bcd", a.mean((2, 3)), b.mean((2, 3))
                 ).flatten(1)
             ),
             "multiply the means",
         ),
         (
-            with_refusal(
-                lambda a, b, n: (
+            with_refusal_and_length(
+                lambda a, b: (
                     torch.einsum("bchw,bdhw->bdchw", a, b).mean((3, 4)).flatten(1)
                 )
             ),
@@ -489,7 +501,7 @@ WRONG = {
                 b.flatten(2)[..., None],
                 normalise=normalise,
             ),
-            "do not belong together",
+            "raise `ValueError` yourself",
         ),
     ],
     "tensor_sketch": [

@@ -576,6 +576,10 @@ def _partner(inside: Tensor, weight: float) -> str:
     shares = inside.diagonal()[:, None]
     if torch.allclose(inside, shares * own + (1 - shares) * own.roll(1, 0), atol=1e-5):
         return "the one before it, with a weight of its own"
+    if torch.allclose(inside, weight * own + (1 - weight) * own.flip(0), atol=1e-5):
+        return "the batch turned round"
+    if not torch.allclose(inside.sum(1), torch.ones(len(inside)), atol=1e-5):
+        return "pictures whose weights do not add up to 1"
     return "something else"
 
 

@@ -34,10 +34,16 @@ def _to_tanh_range_cases() -> Iterator[Case]:
     yield Case.from_reference("half precision", _to_tanh_reference, half)
     stored = torch.tensor([0, 51, 102, 255], dtype=torch.uint8)
     yield Case(
-        "bytes", (stored,), expected=torch.tensor([-1.0, -0.6, -0.2, 1.0]), atol=1e-6
+        "bytes",
+        (stored,),
+        expected=torch.tensor([-1.0, -0.6, -0.2, 1.0]),
+        hardening=True,
+        atol=1e-6,
     )
     dark = torch.tensor([0, 1], dtype=torch.uint8)
-    yield Case.from_reference("nearly black bytes", _to_tanh_reference, dark)
+    yield Case.from_reference(
+        "nearly black bytes", _to_tanh_reference, dark, hardening=True
+    )
     yield Case("0 … 255 as floats", (255 * by_hand,), raises=ValueError)
     yield Case("a range of [-1, 1]", (2 * by_hand - 1,), raises=ValueError)
     yield Case("a NaN", (torch.tensor([0.5, math.nan]),), raises=ValueError)
@@ -324,6 +330,15 @@ def _formula(expression: Callable[..., int]) -> Callable[..., int]:
     return answer
 
 
+_ONE_STEP_LESS = (
+    "There are n copies of the kernel, but only n − 1 steps between them: "
+    "(n − 1) · stride, and then one whole kernel."
+)
+_CUT_OFF = (
+    "In a transposed convolution padding is *cut off*: it makes the result smaller."
+)
+_TWICE = "Padding is cut off at both ends: take it off twice."
+
 _OUTPUT_SIZE = Exercise(
     name="conv_transpose_output_size",
     solution=dcgan.conv_transpose_output_size,
@@ -335,19 +350,20 @@ _OUTPUT_SIZE = Exercise(
             _formula(lambda n, k, s, p, o, d: (n + 2 * p - d * (k - 1) - 1) // s + 1),
         ),
         Mistake(
-            "There are n copies of the kernel, but only n − 1 steps between them: "
-            "(n − 1) · stride, and then one whole kernel.",
+            _ONE_STEP_LESS,
             _formula(lambda n, k, s, p, o, d: n * s - 2 * p + d * (k - 1) + o + 1),
         ),
+        Mistake(_ONE_STEP_LESS, _formula(lambda n, k, s, p, o, d: n * s - 2 * p + k)),
         Mistake(
-            "In a transposed convolution padding is *cut off*: it makes the result "
-            "smaller.",
+            _CUT_OFF,
             _formula(
                 lambda n, k, s, p, o, d: (n - 1) * s + 2 * p + d * (k - 1) + o + 1
             ),
         ),
+        Mistake(_CUT_OFF, _formula(lambda n, k, s, p, o, d: (n - 1) * s + 2 * p + k)),
+        Mistake(_TWICE, _formula(lambda n, k, s, p, o, d: (n - 1) * s - p + k)),
         Mistake(
-            "Padding is cut off at both ends: take it off twice.",
+            _TWICE,
             _formula(lambda n, k, s, p, o, d: (n - 1) * s - p + d * (k - 1) + o + 1),
         ),
         Mistake(

@@ -126,6 +126,9 @@ def _observation(idea: list[Record]) -> str:
     # A first case whose type, shape or gradient is wrong says so itself.
     if not wrong or wrong[0][0] is not first:
         return first.fault.hint
+    due, came = wrong[0][1][0]
+    if not came.isfinite().all() and due.isfinite().all():
+        return first.fault.hint  # where NaN and infinity come from, whatever else is
     return common_clue([(pairs, record.attempt.arguments) for record, pairs in wrong])
 
 

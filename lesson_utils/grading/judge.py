@@ -148,7 +148,8 @@ def _raised_fault(attempt: Attempt) -> Fault:
         return Fault(
             f"what came back is of no use here: {raised.text.splitlines()[0]}",
             brief(back),
-            type_clue(attempt.case.expected, back),
+            # What was due of the answer itself is known to the case's call alone.
+            type_clue(NOTHING, back) if back is None else "",
         )
     number, source = raised.line
     place = f"\nline {number}: {source}".rstrip(": ") if number else ""
