@@ -491,7 +491,10 @@ RIGHT = {
 WRONG = {
     "masked_mean": [
         (lambda v, m, dim=None: (v * m).mean(dim), "number of all values"),
-        (lambda v, m, dim=None: (v * m).sum() / m.sum(), "everything"),
+        (
+            lambda v, m, dim=None: (v * m).sum() / m.expand_as(v).sum(),
+            "whatever `dim`",
+        ),
         (lambda v, m, dim=None: v[m.expand_as(v)].mean(), "whatever `dim`"),
         (lambda v, m, dim=None: v.mean(dim), "mask is not used"),
         (

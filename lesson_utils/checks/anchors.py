@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 import torch
@@ -82,32 +83,13 @@ def _iou(boxes1, boxes2, clamp="before", extra=0.0, union="either", safe=True):
     return both / (whole.where(whole != 0, 1e-30) if safe else whole)
 
 
-def _no_clamp(boxes1, boxes2):
-    return _iou(boxes1, boxes2, clamp="never")
-
-
-def _clamp_late(boxes1, boxes2):
-    return _iou(boxes1, boxes2, clamp="after")
-
-
-def _sum_of_areas(boxes1, boxes2):
-    return _iou(boxes1, boxes2, union="sum")
-
-
-def _smaller_area(boxes1, boxes2):
-    return _iou(boxes1, boxes2, union="smaller")
-
-
-def _first_area(boxes1, boxes2):
-    return _iou(boxes1, boxes2, union="first")
-
-
-def _pixels_counted(boxes1, boxes2):
-    return _iou(boxes1, boxes2, extra=1.0)
-
-
-def _divides_by_zero(boxes1, boxes2):
-    return _iou(boxes1, boxes2, safe=False)
+_no_clamp = partial(_iou, clamp="never")
+_clamp_late = partial(_iou, clamp="after")
+_sum_of_areas = partial(_iou, union="sum")
+_smaller_area = partial(_iou, union="smaller")
+_first_area = partial(_iou, union="first")
+_pixels_counted = partial(_iou, extra=1.0)
+_divides_by_zero = partial(_iou, safe=False)
 
 
 def _transposed(boxes1, boxes2):
@@ -260,36 +242,14 @@ def _pixel(
     return torch.tensor(boxes)
 
 
-def _notes_formula(row, column, height, width, *, scales, ratios):
-    return _pixel(row, column, height, width, scales, ratios, shape="notes")
-
-
-def _ratio_inverted(row, column, height, width, *, scales, ratios):
-    return _pixel(row, column, height, width, scales, ratios, shape="inverted")
-
-
-def _no_root(row, column, height, width, *, scales, ratios):
-    return _pixel(row, column, height, width, scales, ratios, shape="no root")
-
-
-def _no_aspect(row, column, height, width, *, scales, ratios):
-    return _pixel(row, column, height, width, scales, ratios, aspect=False)
-
-
-def _corner(row, column, height, width, *, scales, ratios):
-    return _pixel(row, column, height, width, scales, ratios, centre=0.0)
-
-
-def _twice_the_size(row, column, height, width, *, scales, ratios):
-    return _pixel(row, column, height, width, scales, ratios, half=1)
-
-
-def _every_pair(row, column, height, width, *, scales, ratios):
-    return _pixel(row, column, height, width, scales, ratios, pairs="all")
-
-
-def _ratios_first(row, column, height, width, *, scales, ratios):
-    return _pixel(row, column, height, width, scales, ratios, pairs="ratios first")
+_notes_formula = partial(_pixel, shape="notes")
+_ratio_inverted = partial(_pixel, shape="inverted")
+_no_root = partial(_pixel, shape="no root")
+_no_aspect = partial(_pixel, aspect=False)
+_corner = partial(_pixel, centre=0.0)
+_twice_the_size = partial(_pixel, half=1)
+_every_pair = partial(_pixel, pairs="all")
+_ratios_first = partial(_pixel, pairs="ratios first")
 
 
 def _row_is_x(row, column, height, width, *, scales, ratios):
@@ -695,20 +655,10 @@ def _std_after_exp(anchors, offsets, *, std=_STD):
     return _decode(anchors, offsets, std, grow=grow)
 
 
-def _no_exp(anchors, offsets, *, std=_STD):
-    return _decode(anchors, offsets, std, grow=lambda x: x)
-
-
-def _linear(anchors, offsets, *, std=_STD):
-    return _decode(anchors, offsets, std, grow=lambda x: 1 + x)
-
-
-def _from_corner(anchors, offsets, *, std=_STD):
-    return _decode(anchors, offsets, std, origin="corner")
-
-
-def _leaves_cxcywh(anchors, offsets, *, std=_STD):
-    return _decode(anchors, offsets, std, form="cxcywh")
+_no_exp = partial(_decode, grow=lambda x: x)
+_linear = partial(_decode, grow=lambda x: 1 + x)
+_from_corner = partial(_decode, origin="corner")
+_leaves_cxcywh = partial(_decode, form="cxcywh")
 
 
 def _moves_in_pictures(anchors, offsets, *, std=_STD):

@@ -159,6 +159,19 @@ def _depth_first_reversed(root):
     return order[::-1]
 
 
+def _marked_when_pushed(root):
+    order, seen, stack = [], {root}, [(root, False)]
+    while stack:
+        variable, placed = stack.pop()
+        if placed:
+            order.append(variable)
+            continue
+        new = [part for part in _parts(variable) if part not in seen]
+        seen.update(new)
+        stack += [(variable, True), *((part, False) for part in new)]
+    return order
+
+
 def _no_root(root):
     return autograd.topological_order(root)[:-1]
 
@@ -203,6 +216,7 @@ _TOPOLOGICAL_ORDER = Exercise(
         ),
         Mistake(_DISCOVERY, _level_by_level),
         Mistake(_DISCOVERY, _depth_first_reversed),
+        Mistake(_DISCOVERY, _marked_when_pushed),
         Mistake("The root itself is missing: it comes last.", _no_root),
         Mistake(
             "The leaves are missing. They have no creator, but it is their gradients "

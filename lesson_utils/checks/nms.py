@@ -1,6 +1,7 @@
 """The exercises of the chapter `book/detection/nms.ipynb`."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -311,12 +312,8 @@ def _class_by_class(boxes, scores, labels, iou_threshold, *, rows=True, by_score
     return result[scores[result].argsort(descending=True)] if by_score else result
 
 
-def _places_in_the_class(boxes, scores, labels, iou_threshold):
-    return _class_by_class(boxes, scores, labels, iou_threshold, rows=False)
-
-
-def _one_class_after_another(boxes, scores, labels, iou_threshold):
-    return _class_by_class(boxes, scores, labels, iou_threshold, by_score=False)
+_places_in_the_class = partial(_class_by_class, rows=False)
+_one_class_after_another = partial(_class_by_class, by_score=False)
 
 
 def _by_row(boxes, scores, labels, iou_threshold):

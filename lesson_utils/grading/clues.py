@@ -15,7 +15,7 @@ from torch import Tensor
 
 # Exceptions, parts of their messages, and what they tell.
 _EXCEPTIONS = (
-    (RecursionError, "", "Your function calls itself without end: where does it stop?"),
+    (RecursionError, "", "Your function calls itself too deep, if not without end."),
     (SystemExit, "", "`return` ends a function; `exit` would end the whole program."),
     (
         RuntimeError,
