@@ -45,6 +45,7 @@ def _signed_sqrt_cases() -> Iterator[Case]:
         "half precision",
         (torch.tensor([-4.0, 0, 16]).half(),),
         expected=torch.tensor([-2.0, 0, 4]).half(),
+        hardening=True,
     )
     yield Case(
         "nothing", (torch.zeros(0, 3),), expected=torch.zeros(0, 3), hardening=True
