@@ -448,11 +448,45 @@ WRONG = {
             ),
             "three and two",
         ),
-        (lambda x, dim=-1: F.glu(x, dim), "three and two"),
-        (lambda x, dim=-1: x[..., ::2] * x[..., 1::2].sigmoid(), "contiguous"),
+        (lambda x, dim=-1: F.glu(x, dim), "raise `ValueError` yourself"),
+        (
+            lambda x, dim=-1: torch.mul(
+                x.transpose(dim, -1)[..., ::2],
+                x.transpose(dim, -1)[..., 1::2].sigmoid(),
+            ).transpose(dim, -1),
+            "contiguous",
+        ),
     ],
+}
+
+
+def dead_fraction_by_loop(outputs):
+    dead = 0
+    for unit in range(outputs.shape[1]):
+        if not outputs[:, unit].any():
+            dead += 1
+    return dead / outputs.shape[1]
+
+
+def glu_by_halves(x, dim=-1):
+    half = x.shape[dim] // 2
+    first, second = torch.split(x, half, dim)
+    return first / (1 + torch.exp(-second))
+
+
+# Right answers as readers write them, without a look at bad input.
+PLAIN = {
+    "dead_fraction": dead_fraction_by_loop,
+    "softplus": lambda x: x.clamp(min=0) + torch.log1p(torch.exp(-x.abs())),
+    "glu": glu_by_halves,
+}
+LIBRARY = {
+    "dead_fraction": "torch counts no dead units",
+    "softplus": F.softplus,
+    "glu": F.glu,
 }
 
 
 class TestExercises(ExerciseTests):
     checks, right, wrong = activations_checks, RIGHT, WRONG
+    plain, library = PLAIN, LIBRARY

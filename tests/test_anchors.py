@@ -5,6 +5,7 @@ import warnings
 
 import pytest
 import torch
+import torchvision
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.autograd import gradcheck
@@ -601,5 +602,63 @@ WRONG = {
 }
 
 
+def iou_of_corners(boxes1, boxes2):
+    left = torch.max(boxes1[:, None, 0], boxes2[None, :, 0])
+    top = torch.max(boxes1[:, None, 1], boxes2[None, :, 1])
+    right = torch.min(boxes1[:, None, 2], boxes2[None, :, 2])
+    bottom = torch.min(boxes1[:, None, 3], boxes2[None, :, 3])
+    both = (right - left).clamp(min=0) * (bottom - top).clamp(min=0)
+    return both / (area(boxes1)[:, None] + area(boxes2)[None] - both)
+
+
+def anchors_in_python(row, column, height, width, *, scales, ratios):
+    boxes = []
+    for s, r in [(s, ratios[0]) for s in scales] + [(scales[0], r) for r in ratios[1:]]:
+        w, h = s * math.sqrt(r) * height / width, s / math.sqrt(r)
+        x, y = (column + 0.5) / width, (row + 0.5) / height
+        boxes.append([x - w / 2, y - h / 2, x + w / 2, y + h / 2])
+    return torch.tensor(boxes)
+
+
+def assign_in_steps(anchors, boxes, *, iou_threshold=0.5):
+    iou = torchvision.ops.box_iou(anchors, boxes)
+    best, bound = iou.max(dim=1)
+    bound[best < iou_threshold] = -1
+    for _ in range(len(boxes)):
+        a, m = divmod(iou.argmax().item(), len(boxes))
+        bound[a] = m
+        iou[a], iou[:, m] = -1, -1
+    return bound
+
+
+def decode_by_formula(anchors, offsets, *, std=(0.1, 0.1, 0.2, 0.2)):
+    wide, high = anchors[:, 2] - anchors[:, 0], anchors[:, 3] - anchors[:, 1]
+    x = (anchors[:, 0] + anchors[:, 2]) / 2 + offsets[:, 0] * std[0] * wide
+    y = (anchors[:, 1] + anchors[:, 3]) / 2 + offsets[:, 1] * std[1] * high
+    w, h = wide * (offsets[:, 2] * std[2]).exp(), high * (offsets[:, 3] * std[3]).exp()
+    return torch.stack([x - w / 2, y - h / 2, x + w / 2, y + h / 2], 1)
+
+
+def decode_of_torchvision(anchors, offsets, *, std=(0.1, 0.1, 0.2, 0.2)):
+    coder = torchvision.models.detection._utils.BoxCoder([1 / s for s in std])
+    return coder.decode_single(offsets, anchors)
+
+
+# Right answers as readers write them, without a look at bad input.
+PLAIN = {
+    "box_iou": iou_of_corners,
+    "anchor_boxes_at_pixel": anchors_in_python,
+    "assign_anchors": assign_in_steps,
+    "decode_offsets": decode_by_formula,
+}
+LIBRARY = {
+    "box_iou": torchvision.ops.box_iou,
+    "anchor_boxes_at_pixel": anchors_of_d2l,
+    "assign_anchors": "d2l's has a threshold of one half, whatever is asked for",
+    "decode_offsets": decode_of_torchvision,
+}
+
+
 class TestExercises(ExerciseTests):
     checks, right, wrong = anchors_checks, RIGHT, WRONG
+    plain, library = PLAIN, LIBRARY

@@ -12,7 +12,7 @@ from scipy import stats
 from torch import nn
 from torch.autograd import gradcheck
 from torch.utils.data import DataLoader, TensorDataset
-from torchvision import tv_tensors
+from torchvision import transforms, tv_tensors
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as tv
 
@@ -736,7 +736,14 @@ WRONG = {
         (mix_as(lambda mixed, soft, images, targets: (mixed, targets)), "are not"),
         (mix_as(lambda m, s, i, t: (m, t + t.roll(1, 0) - s)), "other way round"),
         (
-            mix_as(lambda m, s, i, t: (m, t.where(s[:1, :1] > 0.5, t.roll(1, 0)))),
+            mix_as(
+                lambda m, s, i, t: (
+                    m,
+                    t.where(
+                        (m[0] - i[-1])[0, 0, 0] > (i[0] - m[0])[0, 0, 0], t.roll(1, 0)
+                    ),
+                )
+            ),
             "hard",
         ),
         (
@@ -749,5 +756,88 @@ WRONG = {
 }
 
 
+def flip_plainly(image, boxes=None, *, p=0.5, generator=None):
+    flipped = torch.rand((), generator=generator) < p
+    if flipped:
+        image = image.flip(-1)
+    if boxes is None:
+        return image
+    if flipped:
+        x1, y1, x2, y2 = boxes.unbind(1)
+        boxes = torch.stack([image.shape[2] - x2, y1, image.shape[2] - x1, y2], dim=1)
+    return image, boxes
+
+
+def flip_of_torchvision(image, boxes=None, *, p=0.5, generator=None):
+    flipped = torch.rand((), generator=generator) < p
+    if boxes is None:
+        return tv.horizontal_flip(image) if flipped else image
+    if flipped:
+        size = tuple(image.shape[-2:])
+        moved = tv_tensors.BoundingBoxes(boxes, format="XYXY", canvas_size=size)
+        image, boxes = tv.horizontal_flip(image), tv.horizontal_flip(moved)
+    return image, boxes.as_subclass(torch.Tensor)
+
+
+def crop_plainly(
+    height, width, *, scale=(0.08, 1.0), ratio=(3 / 4, 4 / 3), generator=None
+):
+    def draw(low, high):
+        return low + (high - low) * torch.rand((), generator=generator).item()
+
+    for _ in range(10):
+        area = height * width * draw(*scale)
+        shape = math.exp(draw(math.log(ratio[0]), math.log(ratio[1])))
+        w, h = round(math.sqrt(area * shape)), round(math.sqrt(area / shape))
+        if 0 < w <= width and 0 < h <= height:
+            x = int(draw(0, width - w + 1))
+            y = int(draw(0, height - h + 1))
+            return x, y, x + w, y + h
+    return 0, 0, width, height
+
+
+def crop_of_torchvision(
+    height, width, *, scale=(0.08, 1.0), ratio=(3 / 4, 4 / 3), generator=None
+):
+    # It draws from the global generator alone: let ours set that one's seed.
+    torch.manual_seed(torch.randint(2**60, (), generator=generator).item())
+    blank = torch.zeros(1, height, width)
+    top, left, h, w = transforms.RandomResizedCrop.get_params(
+        blank, list(scale), list(ratio)
+    )
+    return left, top, left + w, top + h
+
+
+def mixup_plainly(images, targets, *, alpha=1.0, generator=None):
+    seed = torch.randint(2**31, (), generator=generator).item()
+    weight = float(np.random.default_rng(seed).beta(alpha, alpha))
+    before = [len(images) - 1, *range(len(images) - 1)]
+    mixed = weight * images + (1 - weight) * images[before]
+    return mixed, weight * targets + (1 - weight) * targets[before]
+
+
+def mixup_of_torchvision(images, targets, *, alpha=1.0, generator=None):
+    # Its own targets are one-hot: mixed as pictures of one row, soft ones pass, too.
+    seed = torch.randint(2**60, (), generator=generator).item()
+    mix = v2.MixUp(alpha=alpha, num_classes=len(images))
+    torch.manual_seed(seed)
+    mixed, shares = mix(images, torch.arange(len(images)))
+    return mixed, shares @ targets
+
+
+# Right answers as readers write them, without a look at bad input.
+PLAIN = {
+    "random_horizontal_flip": flip_plainly,
+    "sample_crop": crop_plainly,
+    "mixup": mixup_plainly,
+}
+LIBRARY = {
+    "random_horizontal_flip": flip_of_torchvision,
+    "sample_crop": crop_of_torchvision,
+    "mixup": mixup_of_torchvision,
+}
+
+
 class TestExercises(ExerciseTests):
     checks, right, wrong = augmentation_checks, RIGHT, WRONG
+    plain, library = PLAIN, LIBRARY

@@ -420,6 +420,18 @@ def with_refusal(pool):
     return answer
 
 
+def with_refusal_and_length(pool):
+    """And that divides the signed roots by their length where it should."""
+
+    def pool_and_divide(a, b, normalise):
+        values = pool(a, b)
+        if normalise:
+            values = F.normalize(signed_sqrt_by_where(values), eps=1e-6)
+        return values
+
+    return with_refusal(pool_and_divide)
+
+
 # Wrong answers as readers write them, each with words of the hint that it earns.
 WRONG = {
     "signed_sqrt": [
@@ -441,16 +453,16 @@ WRONG = {
             "sum over the positions",
         ),
         (
-            with_refusal(
-                lambda a, b, n: torch.einsum(
+            with_refusal_and_length(
+                lambda a, b: torch.einsum(
                     "bc,bd->bcd", a.mean((2, 3)), b.mean((2, 3))
                 ).flatten(1)
             ),
             "multiply the means",
         ),
         (
-            with_refusal(
-                lambda a, b, n: (
+            with_refusal_and_length(
+                lambda a, b: (
                     torch.einsum("bchw,bdhw->bdchw", a, b).mean((3, 4)).flatten(1)
                 )
             ),
@@ -489,7 +501,7 @@ WRONG = {
                 b.flatten(2)[..., None],
                 normalize=normalize,
             ),
-            "do not belong together",
+            "raise `ValueError` yourself",
         ),
     ],
     "tensor_sketch": [
@@ -528,5 +540,47 @@ WRONG = {
 }
 
 
+def bilinear_pool_plainly(features1, features2, *, normalise=False):
+    positions = features1.shape[2] * features1.shape[3]
+    pairs = features1.flatten(2) @ features2.flatten(2).transpose(1, 2) / positions
+    values = pairs.flatten(1)
+    if not normalise:
+        return values
+    root = values.sign() * values.abs().sqrt()
+    return root / root.norm(dim=1, keepdim=True)
+
+
+def bilinear_pool_of_torch(features1, features2, *, normalise=False):
+    pairs = torch.einsum("bihw,bjhw->bij", features1, features2).flatten(1)
+    values = pairs / features1[0, 0].numel()
+    if not normalise:
+        return values
+    return F.normalize(torch.sign(values) * torch.sqrt(torch.abs(values)))
+
+
+def tensor_sketch_by_pairs(features1, features2, buckets, signs, size):
+    sketch = features1.new_zeros(len(features1), size)
+    for i in range(features1.shape[1]):
+        for j in range(features2.shape[1]):
+            mean = (features1[:, i] * features2[:, j]).mean((1, 2))
+            place = (buckets[0][i] + buckets[1][j]) % size
+            sketch[:, place] = sketch[:, place] + signs[0][i] * signs[1][j] * mean
+    return sketch
+
+
+# Right answers as readers write them, without a look at bad input.
+PLAIN = {
+    "signed_sqrt": lambda values: values.sign() * values.abs().sqrt(),
+    "bilinear_pool": bilinear_pool_plainly,
+    "tensor_sketch": tensor_sketch_by_pairs,
+}
+LIBRARY = {
+    "signed_sqrt": lambda values: torch.copysign(values.abs().sqrt(), values),
+    "bilinear_pool": bilinear_pool_of_torch,
+    "tensor_sketch": "torch has no count sketch",
+}
+
+
 class TestExercises(ExerciseTests):
     checks, right, wrong = bilinear_checks, RIGHT, WRONG
+    plain, library = PLAIN, LIBRARY

@@ -92,7 +92,7 @@ def one(case, solution=masked_mean, **changes):
 def test_right_answers_pass(answer):
     outcome = grade(make(), answer)
     assert outcome.passed
-    assert outcome == Outcome("masked_mean", 3, True, [], [])
+    assert outcome == Outcome("masked_mean", 3, True, [], [], hardening=1)
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_right_answers_pass(answer):
         (divides_by_all, ["two of four", "random"], "You divided by `all`."),
         (
             ignores_the_mask,
-            ["two of four", "none", "random"],
+            ["two of four", "random", "none"],
             "average over everything",
         ),
         (nan_when_empty, ["none"], "An empty mask"),
@@ -344,6 +344,9 @@ def test_check_displays_a_card_and_a_record_in_a_notebook(shown, capsys):
     assert shown[0]["metadata"][_render.RECORD] == {
         "name": "masked_mean",
         "state": "wrong",
+        "correct": False,
+        "failed": 2,
+        "to_harden": 0,
         "case": "two of four",
         "hint": "You divided by `all`.",
     }

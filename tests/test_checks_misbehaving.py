@@ -250,7 +250,7 @@ def in_place(x, factor=2):
     ("answer", "got", "hint"),
     [
         (exits, "SystemExit: 3", "`exit` would end"),
-        (recurses, "RecursionError", "calls itself without end"),
+        (recurses, "RecursionError", "calls itself too deep"),
         (through_numpy, "RuntimeError", "Stay in torch"),
         (in_place, "RuntimeError", "work on a copy"),
     ],

@@ -13,11 +13,14 @@ CHAPTER = """
 from lesson_utils.grading.exercise import Case, Exercise
 
 def double(x):
+    if x < 0:
+        raise ValueError
     return 2 * x
 
 def cases():
     yield Case("one", (1,), expected=2)
     yield Case("none", (0,), expected=0)
+    yield Case("below 0", (-1,), raises=ValueError)
 
 EXERCISES = (
     Exercise("double", double, cases, hints=("a", "b")),
@@ -71,9 +74,9 @@ def run(capsys, *arguments):
 def test_exercises_are_listed_in_columns(book, capsys):
     assert main([]) == 0
     assert capsys.readouterr().out.splitlines() == [
-        "chapter  exercise  cases  hints",
-        "made     double    2      2",
-        "made     twice     2      3",
+        "chapter  exercise  cases  to harden  hints",
+        "made     double    3      1          2",
+        "made     twice     3      1          3",
     ]
 
 
@@ -95,7 +98,7 @@ def test_right_unattempted_and_raising_cells_are_no_failure(write, capsys):
     assert code == 0
     assert lines == [
         "notebook exercise state",
-        "anna/made.ipynb double right",
+        "anna/made.ipynb double right, not hardened (below 0)",
         "anna/made.ipynb twice not attempted",
         "anna/made.ipynb: cell [4] `undefined_name` raised NameError: "
         "name 'undefined_name' is not defined",

@@ -15,6 +15,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import nn
 from torch.autograd import gradcheck
+from torchvision.transforms.v2 import functional as tv
 
 from lesson_utils import dcgan
 from lesson_utils.checks import dcgan as checks
@@ -789,5 +790,74 @@ WRONG = {
 }
 
 
+def to_tanh_plainly(images):
+    if images.dtype == torch.uint8:
+        images = images / 255
+    return 2 * images - 1
+
+
+def to_tanh_of_torchvision(images):
+    if not images.is_floating_point():
+        images = tv.to_dtype(images, torch.float32, scale=True)
+    return (images - 0.5) / 0.5
+
+
+def output_size_by_formula(
+    size, kernel_size, *, stride=1, padding=0, output_padding=0, dilation=1
+):
+    reach = dilation * (kernel_size - 1) + 1
+    return (size - 1) * stride + reach + output_padding - 2 * padding
+
+
+def output_size_of_torch(
+    size, kernel_size, *, stride=1, padding=0, output_padding=0, dilation=1
+):
+    # torch wants output_padding below stride or dilation, and adds it all the same.
+    layer = nn.ConvTranspose1d(
+        1, 1, kernel_size, stride, padding, output_padding, dilation=dilation
+    )
+    return layer(torch.zeros(1, 1, size)).shape[-1]
+
+
+def initialise_plainly(network):
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+            module.weight.data = torch.randn(module.weight.shape) * 0.02
+            module.bias.data.zero_()
+        if isinstance(module, nn.BatchNorm2d):
+            module.weight.data = 1 + torch.randn(module.weight.shape) * 0.02
+            module.bias.data.zero_()
+
+
+def initialise_of_torch(network):
+    def draw(module):
+        if "Conv" in type(module).__name__:
+            nn.init.normal_(module.weight, 0.0, 0.02)
+            nn.init.constant_(module.bias, 0.0)
+        elif "BatchNorm" in type(module).__name__:
+            nn.init.normal_(module.weight, 1.0, 0.02)
+            nn.init.constant_(module.bias, 0.0)
+
+    network.apply(draw)
+
+
+# Right answers as readers write them, without a look at bad input.
+PLAIN = {
+    "to_tanh_range": to_tanh_plainly,
+    "from_tanh_range": lambda images: images * 0.5 + 0.5,
+    "conv_transpose_output_size": output_size_by_formula,
+    "initialise": initialise_plainly,
+}
+LIBRARY = {
+    "to_tanh_range": to_tanh_of_torchvision,
+    "from_tanh_range": lambda images: tv.normalize(
+        images.expand(1, 1, *images.shape), [-1.0], [2.0]
+    ).view_as(images),
+    "conv_transpose_output_size": output_size_of_torch,
+    "initialise": initialise_of_torch,
+}
+
+
 class TestExercises(ExerciseTests):
     checks, right, wrong = checks, RIGHT, WRONG
+    plain, library = PLAIN, LIBRARY

@@ -712,5 +712,40 @@ WRONG = {
 }
 
 
+def replace_plainly(model, num_classes):
+    for name, module in model.named_modules():
+        if len(list(module.parameters(recurse=False))):
+            last, old = name, module
+    *path, child = last.split(".")
+    parent = model.get_submodule(".".join(path))
+    new = nn.Linear(old.in_features, num_classes, bias=old.bias is not None)
+    setattr(parent, child, new.to(old.weight.dtype))
+    return model
+
+
+def groups_plainly(model, *, learning_rate, head_multiplier=10):
+    for module in model.modules():
+        if list(module.parameters(recurse=False)):
+            head = module
+    own = [id(p) for p in head.parameters()]
+    rest = [p for p in model.parameters() if p.requires_grad and id(p) not in own]
+    return [
+        {"params": rest, "lr": learning_rate},
+        {
+            "params": [p for p in head.parameters() if p.requires_grad],
+            "lr": learning_rate * head_multiplier,
+        },
+    ]
+
+
+# Right answers as readers write them, without a look at bad input.
+PLAIN = {"replace_head": replace_plainly, "parameter_groups": groups_plainly}
+LIBRARY = {
+    "replace_head": "timm's reset_classifier works on timm's own models alone",
+    "parameter_groups": "torch makes no groups: it takes them",
+}
+
+
 class TestExercises(ExerciseTests):
     checks, right, wrong = fine_tuning_checks, RIGHT, WRONG
+    plain, library = PLAIN, LIBRARY

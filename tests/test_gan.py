@@ -678,5 +678,43 @@ WRONG = {
 }
 
 
+def discriminator_loss_of_torch(real_logits, fake_logits):
+    loss = nn.BCEWithLogitsLoss()
+    real = loss(real_logits, torch.ones_like(real_logits))
+    return (real + loss(fake_logits, torch.zeros_like(fake_logits))) / 2
+
+
+def generator_loss_of_torch(fake_logits, *, saturating=False):
+    label = torch.full_like(fake_logits, 0.0 if saturating else 1.0)
+    loss = F.binary_cross_entropy_with_logits(fake_logits, label)
+    return -loss if saturating else loss
+
+
+def discriminator_loss_by_sigmoid(real_logits, fake_logits):
+    real, fake = torch.sigmoid(real_logits), torch.sigmoid(fake_logits)
+    return -0.5 * (torch.log(real).mean() + torch.log(1 - fake).mean())
+
+
+def generator_loss_by_sigmoid(fake_logits, *, saturating=False):
+    d = torch.sigmoid(fake_logits)
+    return torch.log(1 - d).mean() if saturating else -torch.log(d).mean()
+
+
+# Right answers as readers write them, without a look at bad input.
+PLAIN = {
+    "discriminator_loss": discriminator_loss_by_sigmoid,
+    "generator_loss": generator_loss_by_sigmoid,
+    "optimal_discriminator": lambda log_p, log_q: (
+        log_p.exp() / (log_p.exp() + log_q.exp())
+    ),
+}
+LIBRARY = {
+    "discriminator_loss": discriminator_loss_of_torch,
+    "generator_loss": generator_loss_of_torch,
+    "optimal_discriminator": lambda log_p, log_q: torch.sigmoid(log_p - log_q),
+}
+
+
 class TestExercises(ExerciseTests):
     checks, right, wrong = gan_checks, RIGHT, WRONG
+    plain, library = PLAIN, LIBRARY

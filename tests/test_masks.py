@@ -491,7 +491,10 @@ RIGHT = {
 WRONG = {
     "masked_mean": [
         (lambda v, m, dim=None: (v * m).mean(dim), "number of all values"),
-        (lambda v, m, dim=None: (v * m).sum() / m.sum(), "everything"),
+        (
+            lambda v, m, dim=None: (v * m).sum() / m.expand_as(v).sum(),
+            "whatever `dim`",
+        ),
         (lambda v, m, dim=None: v[m.expand_as(v)].mean(), "whatever `dim`"),
         (lambda v, m, dim=None: v.mean(dim), "mask is not used"),
         (
@@ -553,5 +556,56 @@ WRONG = {
 }
 
 
+def masked_mean_by_nanmean(values, mask, dim=None):
+    return torch.where(mask, values, math.nan).nanmean(dim)
+
+
+def masked_softmax_plainly(logits, mask, dim=-1):
+    weights = logits.exp() * mask
+    return weights / weights.sum(dim, keepdim=True)
+
+
+def match_template_by_windows(image, template):
+    (_, height, width), t = template.shape, template - template.mean()
+    rows = []
+    for y in range(image.shape[1] - height + 1):
+        row = []
+        for x in range(image.shape[2] - width + 1):
+            w = image[:, y : y + height, x : x + width]
+            w = w - w.mean()
+            row.append((w * t).sum() / (w.square().sum() * t.square().sum()).sqrt())
+        rows.append(torch.stack(row))
+    return torch.stack(rows)
+
+
+def match_template_of_skimage(image, template):
+    score = skimage.feature.match_template(image.numpy(), template.numpy())
+    return torch.from_numpy(score)[0].to(image.dtype)
+
+
+# Right answers as readers write them, without a look at bad input.
+PLAIN = {
+    "masked_mean": lambda values, mask, dim=None: (
+        (values * mask).sum(dim) / mask.expand_as(values).sum(dim)
+    ),
+    "composite": lambda foreground, background, alpha: (
+        alpha.to(foreground) * foreground + (1 - alpha.to(foreground)) * background
+    ),
+    "masked_softmax": masked_softmax_plainly,
+    "match_template": match_template_by_windows,
+}
+LIBRARY = {
+    "masked_mean": masked_mean_by_nanmean,
+    "composite": lambda foreground, background, alpha: torch.lerp(
+        background, foreground, alpha.to(foreground).expand_as(foreground)
+    ),
+    "masked_softmax": lambda logits, mask, dim=-1: torch.softmax(
+        logits.masked_fill(~mask, -math.inf), dim
+    ),
+    "match_template": match_template_of_skimage,
+}
+
+
 class TestExercises(ExerciseTests):
     checks, right, wrong = masks_checks, RIGHT, WRONG
+    plain, library = PLAIN, LIBRARY

@@ -792,5 +792,57 @@ WRONG = {
 }
 
 
+def pool_of_torch(features, channels_per_class):
+    groups = features.permute(0, 2, 3, 1).flatten(1, 2)  # (B, H W, N)
+    pooled = F.max_pool1d(groups, channels_per_class)
+    return pooled.permute(0, 2, 1).unflatten(2, features.shape[2:])
+
+
+def mask_by_random_numbers(channels_per_class, *, num_classes, keep, generator=None):
+    dropped = math.floor((1 - keep) * channels_per_class + 1e-9)
+    order = torch.rand(num_classes, channels_per_class, generator=generator)
+    ranks = order.argsort(dim=1).argsort(dim=1)
+    return (ranks >= dropped).float().reshape(-1, 1, 1)
+
+
+def diversity_plainly(features, channels_per_class):
+    shares = torch.softmax(features.flatten(2), dim=2)
+    shares = shares.reshape(len(features), -1, channels_per_class, shares.shape[2])
+    return shares.amax(dim=2).sum(dim=2).mean()
+
+
+def discriminality_plainly(features, targets, channels_per_class, *, mask=None):
+    if mask is not None:
+        features = features * mask
+    batch, _, height, width = features.shape
+    groups = features.view(batch, -1, channels_per_class, height, width)
+    return F.cross_entropy(groups.amax(2).mean((2, 3)), targets)
+
+
+# Right answers as readers write them, without a look at bad input.
+PLAIN = {
+    "channel_max_pool": lambda features, channels_per_class: features.view(
+        len(features), -1, channels_per_class, *features.shape[2:]
+    ).amax(2),
+    "channel_mask": mask_by_random_numbers,
+    "diversity_loss": diversity_plainly,
+    "discriminality_loss": discriminality_plainly,
+}
+LIBRARY = {
+    "channel_max_pool": pool_of_torch,
+    "channel_mask": "torch drops each channel by a coin of its own",
+    "diversity_loss": "no library has the loss; the module is held against its code",
+    "discriminality_loss": lambda features, targets, channels_per_class, mask=None: (
+        F.cross_entropy(
+            pool_of_torch(
+                features if mask is None else features * mask, channels_per_class
+            ).mean((2, 3)),
+            targets,
+        )
+    ),
+}
+
+
 class TestExercises(ExerciseTests):
     checks, right, wrong = mc_loss_checks, RIGHT, WRONG
+    plain, library = PLAIN, LIBRARY

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 from torch.autograd import gradcheck
+from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from lesson_utils import normalization
 from lesson_utils.checks import normalization as normalization_checks
@@ -555,5 +556,64 @@ WRONG = {
 }
 
 
+def instance_norm_plainly(x, weight=None, bias=None, *, eps=1e-5):
+    mean = x.mean(dim=(2, 3), keepdim=True)
+    var = ((x - mean) ** 2).mean(dim=(2, 3), keepdim=True)
+    y = (x - mean) / torch.sqrt(var + eps)
+    if weight is not None:
+        y = y * weight.view(1, -1, 1, 1)
+    return y if bias is None else y + bias.view(1, -1, 1, 1)
+
+
+def batch_norm_plainly(
+    x, weight, bias, running_mean, running_var, *, momentum=0.1, eps=1e-5
+):
+    mean = x.mean(dim=(0, 2, 3))
+    var = x.var(dim=(0, 2, 3), unbiased=False)
+    y = (x - mean[:, None, None]) / (var[:, None, None] + eps).sqrt()
+    if weight is not None:
+        y = y * weight[:, None, None] + bias[:, None, None]
+    n = x.numel() / x.shape[1]
+    new_var = var.detach() * n / (n - 1)
+    return (
+        y,
+        (1 - momentum) * running_mean + momentum * mean.detach(),
+        (1 - momentum) * running_var + momentum * new_var,
+    )
+
+
+def fold_plainly(
+    kernel, bias, bn_weight, bn_bias, running_mean, running_var, *, eps=1e-5
+):
+    scale = bn_weight / torch.sqrt(running_var + eps)
+    bias = torch.zeros_like(running_mean) if bias is None else bias
+    return kernel * scale.view(-1, 1, 1, 1), scale * (bias - running_mean) + bn_bias
+
+
+def fold_of_torch(
+    kernel, bias, bn_weight, bn_bias, running_mean, running_var, *, eps=1e-5
+):
+    parts = fuse_conv_bn_weights(
+        kernel, bias, running_mean, running_var, eps, bn_weight, bn_bias
+    )
+    return tuple(part.detach() for part in parts)
+
+
+# Right answers as readers write them, without a look at bad input.
+PLAIN = {
+    "instance_norm": instance_norm_plainly,
+    "batch_norm_train": batch_norm_plainly,
+    "fold_batch_norm": fold_plainly,
+}
+LIBRARY = {
+    "instance_norm": lambda x, weight=None, bias=None, *, eps=1e-5: F.instance_norm(
+        x, weight=weight, bias=bias, eps=eps
+    ),
+    "batch_norm_train": torchs,
+    "fold_batch_norm": fold_of_torch,
+}
+
+
 class TestExercises(ExerciseTests):
     checks, right, wrong = normalization_checks, RIGHT, WRONG
+    plain, library = PLAIN, LIBRARY

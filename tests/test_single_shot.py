@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 import torchvision
 from torch import nn
+from torchvision.models.detection import rpn
 
 from lesson_utils import single_shot as ss
 from lesson_utils.anchors import anchor_boxes, anchor_targets, encode_offsets
@@ -602,8 +603,59 @@ WRONG = {
 }
 
 
+def flatten_head_of_torchvision(output, values):
+    batch, channels, height, width = output.shape
+    anchors = channels // values
+    return rpn.permute_and_flatten(output, batch, anchors, values, height, width)
+
+
+def hard_negative_mask_plainly(losses, is_positive, *, ratio=3):
+    masked = losses.clone()
+    masked[is_positive] = -math.inf
+    order = masked.argsort(dim=1, descending=True)
+    rank = order.argsort(dim=1)
+    return (rank < ratio * is_positive.sum(1, keepdim=True)) & ~is_positive
+
+
+def hard_negative_mask_of_torchvision(losses, is_positive, *, ratio=3):
+    # As torchvision's SSD picks them in `compute_loss`.
+    foreground = is_positive.sum(1, keepdim=True)
+    negative = losses.clone()
+    negative[is_positive] = -float("inf")
+    _, order = negative.sort(1, descending=True)
+    return order.sort(1)[1] < ratio * foreground
+
+
+def average_precision_plainly(scores, is_right, num_truths):
+    right = is_right[scores.argsort(descending=True)].float()
+    hits = right.cumsum(0)
+    precision = hits / torch.arange(1, len(hits) + 1)
+    recall = hits / num_truths
+    area, before = 0.0, 0.0
+    for k in range(len(hits)):
+        area += (recall[k] - before) * precision[k:].max()
+        before = recall[k]
+    return area
+
+
+# Right answers as readers write them, without a look at bad input.
+PLAIN = {
+    "flatten_head": lambda output, values: output.permute(0, 2, 3, 1).reshape(
+        len(output), -1, values
+    ),
+    "hard_negative_mask": hard_negative_mask_plainly,
+    "average_precision": average_precision_plainly,
+}
+LIBRARY = {
+    "flatten_head": flatten_head_of_torchvision,
+    "hard_negative_mask": hard_negative_mask_of_torchvision,
+    "average_precision": "scikit-learn's counts no missed truths and fills no dents",
+}
+
+
 class TestExercises(ExerciseTests):
     checks, right, wrong = single_shot_checks, RIGHT, WRONG
+    plain, library = PLAIN, LIBRARY
 
 
 def test_offsets_and_anchors_agree_with_the_chapter_before():

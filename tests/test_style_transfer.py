@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 from torch.autograd import gradcheck
+from torchvision.models._utils import IntermediateLayerGetter
 
 from lesson_utils import style_transfer as st
 from lesson_utils.checks import style_transfer as st_checks
@@ -698,5 +699,45 @@ WRONG = {
 }
 
 
+def gram_plainly(features):
+    batch, channels, height, width = features.shape
+    rows = features.view(batch, channels, height * width)
+    return torch.bmm(rows, rows.transpose(1, 2)) / (channels * height * width)
+
+
+def variation_plainly(images):
+    right = torch.abs(images[:, :, :, 1:] - images[:, :, :, :-1]).mean()
+    below = torch.abs(images[:, :, 1:, :] - images[:, :, :-1, :]).mean()
+    return (right + below) / 2
+
+
+def features_of_torchvision(layers, images, numbers):
+    nodes = {str(number): str(number) for number in numbers}
+    outputs = IntermediateLayerGetter(layers, nodes)(images)
+    return [outputs[str(number)] for number in numbers]
+
+
+def features_plainly(layers, images, numbers):
+    outputs, x = [], images
+    for layer in layers:
+        x = layer(x)
+        outputs.append(x)
+    return [outputs[number] for number in numbers]
+
+
+# Right answers as readers write them, without a look at bad input.
+PLAIN = {
+    "gram_matrix": gram_plainly,
+    "total_variation_loss": variation_plainly,
+    "extract_features": features_plainly,
+}
+LIBRARY = {
+    "gram_matrix": "torch has no Gram matrix; torch.cov subtracts the means",
+    "total_variation_loss": "torch has none; kornia's adds both directions up",
+    "extract_features": features_of_torchvision,
+}
+
+
 class TestExercises(ExerciseTests):
     checks, right, wrong = st_checks, RIGHT, WRONG
+    plain, library = PLAIN, LIBRARY

@@ -25,6 +25,9 @@ _hints_given: Counter[str] = Counter()
 def check(exercise: str | Exercise, answer: Callable[..., Any]) -> None:
     """Try an answer, and show whether it is right and, if not, where it goes wrong.
 
+    Of a right answer it says so first, and then what is left to harden: empty input,
+    extreme values, arguments that are to be refused.
+
     Args:
         exercise: the exercise's name.
         answer: your function itself, not what it returns.
@@ -48,7 +51,8 @@ def grade(exercise: str | Exercise, answer: Callable[..., Any]) -> Outcome:
         answer: the function.
 
     Returns:
-        The outcome: `passed`, `attempted`, `failures`, `cases`, `notes`.
+        The outcome: `attempted`, `correct` (every case of the idea passes), `passed`
+        (every case does), `failures`, `cases`, `hardening`, `notes`.
 
     Raises:
         ValueError: no exercise, or more than one, has this name.

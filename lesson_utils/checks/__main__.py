@@ -16,7 +16,8 @@ def main(arguments: list[str] | None = None) -> int:
         arguments: those of the command line, by default the process's own.
 
     Returns:
-        0; or 1 if an answer is wrong or a notebook could not be run to its end.
+        0; or 1 if an answer is wrong or a notebook could not be run to its end. An
+        answer that is right and not hardened is not wrong.
 
     Raises:
         SystemExit: with 2, if the arguments cannot be used.
@@ -43,10 +44,12 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _list_exercises() -> int:
-    rows = [("chapter", "exercise", "cases", "hints")]
+    rows = [("chapter", "exercise", "cases", "to harden", "hints")]
     for full, exercise in all_exercises().items():
         chapter, _, name = full.rpartition(".")
-        counts = (len(exercise.list_cases()), len(exercise.hints))
+        cases = exercise.list_cases()
+        hardening = sum(bool(case.hardening) for case in cases)
+        counts = (len(cases), hardening, len(exercise.hints))
         rows.append((chapter, name, *map(str, counts)))
     _print_table(rows)
     return 0

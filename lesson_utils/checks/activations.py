@@ -8,13 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lesson_utils import activations
+from lesson_utils.grading.draws import normal
 from lesson_utils.grading.exercise import Case, Exercise, Mistake
-
-
-def _random(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> Tensor:
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randn(*shape, generator=generator, dtype=dtype)
-
 
 # dead_fraction ----------------------------------------------------------------------
 
@@ -28,14 +23,16 @@ def _dead_by_loop(outputs: Tensor) -> float:
 def _dead_fraction_cases() -> Iterator[Case]:
     by_hand = torch.tensor([[0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 2.0, 0.0]])
     yield Case("two of four units", (by_hand,), expected=0.5)
-    relu = _random(6, 9).clamp(min=0)
+    relu = normal(6, 9).clamp(min=0)
     relu[:, [1, 4, 5]] = 0
     yield Case("three of nine, on six inputs", (relu,), expected=_dead_by_loop(relu))
-    maps = _random(3, 4, 5, 6).clamp(min=0)
+    maps = normal(3, 4, 5, 6).clamp(min=0)
     maps[:, 2] = 0
     maps[0, 1] = 0  # quiet on one image only
     yield Case("four channels with positions", (maps,), expected=_dead_by_loop(maps))
-    leaky = F.leaky_relu(-_random(5, 4).abs())
+    silent = torch.tensor([[0.0, 0.0, 0.0], [1.0, 0.0, 2.0]])
+    yield Case("an input on which all are silent", (silent,), expected=1 / 3)
+    leaky = F.leaky_relu(-normal(5, 4).abs())
     yield Case("small negative outputs", (leaky,), expected=0.0)
     opposite = torch.tensor([[1.0, 0.0], [-1.0, 0.0], [2.0, 0.0], [-2.0, 0.0]])
     yield Case("outputs that add up to 0", (opposite,), expected=0.5)
@@ -157,11 +154,13 @@ def _softplus_cases() -> Iterator[Case]:
     by_hand = torch.tensor([0.0, math.log(3.0), -math.log(3.0)], dtype=torch.float64)
     expected = torch.tensor([2.0, 4.0, 4 / 3], dtype=torch.float64).log()
     yield Case("0, log 3 and −log 3", (by_hand,), expected=expected)
-    x = 3 * _random(4, 5)
+    x = 3 * normal(4, 5)
     yield Case.from_reference("random numbers", _softplus_reference, x)
     yield Case.from_reference("their gradient", _softplus_reference, x, gradient=True)
     far = torch.tensor([-1e4, -200.0, 200.0, 1e4])
-    yield Case("values at ±200 and ±10,000", (far,), expected=far.clamp(min=0))
+    yield Case(
+        "values at ±200 and ±10,000", (far,), expected=far.clamp(min=0), hardening=True
+    )
     yield Case(
         "the gradient at ±10,000",
         (torch.tensor([-1e4, 1e4]),),
@@ -170,19 +169,30 @@ def _softplus_cases() -> Iterator[Case]:
         gradients=Case.from_reference(
             "linear", F.relu, torch.tensor([-1e4, 1e4]), gradient=True
         ).gradients,
+        hardening=True,
     )
     yield Case(
         "the gradient at exactly 0",
         (torch.tensor(0.0),),
         expected=torch.tensor(math.log(2.0)),
         gradients=(torch.tensor(0.5),),
+        hardening=True,
     )
     low = torch.tensor([-20.0, -50.0, -80.0])
     yield Case(
-        "small values at −20, −50, −80", (low,), expected=low.exp(), rtol=1e-4, atol=0
+        "small values at −20, −50, −80",
+        (low,),
+        expected=low.exp(),
+        rtol=1e-4,
+        atol=0,
+        hardening=True,
     )
     yield Case.from_reference(
-        "half precision", _softplus_reference, _random(6).half(), rtol=5e-3
+        "half precision",
+        _softplus_reference,
+        normal(6).half(),
+        rtol=5e-3,
+        hardening=True,
     )
 
 
@@ -303,20 +313,24 @@ def _glu_reference(x: Tensor, dim: int = -1) -> Tensor:
 def _glu_cases() -> Iterator[Case]:
     by_hand = torch.tensor([[2.0, -3.0, 0.0, 100.0]])
     yield Case("by hand", (by_hand,), expected=torch.tensor([[1.0, -3.0]]))
-    x = _random(4, 6, 10)
+    x = normal(4, 6, 10)
     yield Case.from_reference("random numbers", _glu_reference, x)
     for dim in (0, 1, -2):
         yield Case.from_reference(f"dim={dim}", _glu_reference, x, dim=dim)
     yield Case.from_reference("its gradient", _glu_reference, x, gradient=True)
     far = torch.tensor([[1.0, 2.0, -3.0, 1e4, -1e4, -1e4]])
     yield Case.from_reference(
-        "gates of ±10,000, and their gradient", _glu_reference, far, gradient=True
+        "gates of ±10,000, and their gradient",
+        _glu_reference,
+        far,
+        gradient=True,
+        hardening=True,
     )
-    yield Case.from_reference("a vector of two", _glu_reference, _random(2))
-    half = _random(3, 4).half()
-    yield Case.from_reference("half precision", _glu_reference, half)
-    yield Case("an odd last dimension", (_random(4, 5),), raises=ValueError)
-    yield Case("an odd dim=0", (_random(3, 4),), {"dim": 0}, raises=ValueError)
+    yield Case.from_reference("a vector of two", _glu_reference, normal(2))
+    half = normal(3, 4).half()
+    yield Case.from_reference("half precision", _glu_reference, half, hardening=True)
+    yield Case("an odd last dimension", (normal(4, 5),), raises=ValueError)
+    yield Case("an odd dim=0", (normal(3, 4),), {"dim": 0}, raises=ValueError)
 
 
 def _split(x: Tensor, dim: int) -> tuple[Tensor, Tensor]:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 import torch
@@ -10,11 +11,12 @@ from torch import Tensor
 
 from lesson_utils import anchors as an
 from lesson_utils.common import boxes as common
+from lesson_utils.grading.draws import seeded
 from lesson_utils.grading.exercise import Case, Exercise, Mistake
 
 
 def _boxes(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> Tensor:
-    generator = torch.Generator().manual_seed(seed)
+    generator = seeded(seed)
     start = torch.rand(*shape, 2, generator=generator, dtype=dtype)
     side = 0.1 + 0.6 * torch.rand(*shape, 2, generator=generator, dtype=dtype)
     return torch.cat([start, start + side], dim=-1)
@@ -48,9 +50,10 @@ def _box_iou_cases() -> Iterator[Case]:
         "boxes without area",
         (points, points),
         expected=torch.tensor([[0.0, 0], [0, 1]]),
+        hardening=True,
     )
     none = torch.zeros(0, 4)
-    yield Case("no boxes", (none, left), expected=torch.zeros(0, 1))
+    yield Case("no boxes", (none, left), expected=torch.zeros(0, 1), hardening=True)
     flipped = left[:, [2, 3, 0, 1]]
     yield Case("a box with x2 < x1", (left, flipped), raises=ValueError)
     hole = torch.tensor([[0.0, math.nan, 2, 2]])
@@ -80,32 +83,13 @@ def _iou(boxes1, boxes2, clamp="before", extra=0.0, union="either", safe=True):
     return both / (whole.where(whole != 0, 1e-30) if safe else whole)
 
 
-def _no_clamp(boxes1, boxes2):
-    return _iou(boxes1, boxes2, clamp="never")
-
-
-def _clamp_late(boxes1, boxes2):
-    return _iou(boxes1, boxes2, clamp="after")
-
-
-def _sum_of_areas(boxes1, boxes2):
-    return _iou(boxes1, boxes2, union="sum")
-
-
-def _smaller_area(boxes1, boxes2):
-    return _iou(boxes1, boxes2, union="smaller")
-
-
-def _first_area(boxes1, boxes2):
-    return _iou(boxes1, boxes2, union="first")
-
-
-def _pixels_counted(boxes1, boxes2):
-    return _iou(boxes1, boxes2, extra=1.0)
-
-
-def _divides_by_zero(boxes1, boxes2):
-    return _iou(boxes1, boxes2, safe=False)
+_no_clamp = partial(_iou, clamp="never")
+_clamp_late = partial(_iou, clamp="after")
+_sum_of_areas = partial(_iou, union="sum")
+_smaller_area = partial(_iou, union="smaller")
+_first_area = partial(_iou, union="first")
+_pixels_counted = partial(_iou, extra=1.0)
+_divides_by_zero = partial(_iou, safe=False)
 
 
 def _transposed(boxes1, boxes2):
@@ -258,36 +242,14 @@ def _pixel(
     return torch.tensor(boxes)
 
 
-def _notes_formula(row, column, height, width, *, scales, ratios):
-    return _pixel(row, column, height, width, scales, ratios, shape="notes")
-
-
-def _ratio_inverted(row, column, height, width, *, scales, ratios):
-    return _pixel(row, column, height, width, scales, ratios, shape="inverted")
-
-
-def _no_root(row, column, height, width, *, scales, ratios):
-    return _pixel(row, column, height, width, scales, ratios, shape="no root")
-
-
-def _no_aspect(row, column, height, width, *, scales, ratios):
-    return _pixel(row, column, height, width, scales, ratios, aspect=False)
-
-
-def _corner(row, column, height, width, *, scales, ratios):
-    return _pixel(row, column, height, width, scales, ratios, centre=0.0)
-
-
-def _twice_the_size(row, column, height, width, *, scales, ratios):
-    return _pixel(row, column, height, width, scales, ratios, half=1)
-
-
-def _every_pair(row, column, height, width, *, scales, ratios):
-    return _pixel(row, column, height, width, scales, ratios, pairs="all")
-
-
-def _ratios_first(row, column, height, width, *, scales, ratios):
-    return _pixel(row, column, height, width, scales, ratios, pairs="ratios first")
+_notes_formula = partial(_pixel, shape="notes")
+_ratio_inverted = partial(_pixel, shape="inverted")
+_no_root = partial(_pixel, shape="no root")
+_no_aspect = partial(_pixel, aspect=False)
+_corner = partial(_pixel, centre=0.0)
+_twice_the_size = partial(_pixel, half=1)
+_every_pair = partial(_pixel, pairs="all")
+_ratios_first = partial(_pixel, pairs="ratios first")
 
 
 def _row_is_x(row, column, height, width, *, scales, ratios):
@@ -427,11 +389,17 @@ def _assign_cases() -> Iterator[Case]:
             iou_threshold=threshold,
         )
     yield Case(
-        "no truths", (_ROW, torch.zeros(0, 4)), expected=torch.tensor([-1, -1, -1, -1])
+        "no truths",
+        (_ROW, torch.zeros(0, 4)),
+        expected=torch.tensor([-1, -1, -1, -1]),
+        hardening=True,
     )
     three = torch.tensor([[0.0, 0, 4, 3], [0, 0, 4, 4], [2, 0, 6, 4]])
     yield Case(
-        "three truths, two anchors", (_ROW[:2], three), expected=torch.tensor([1, 2])
+        "three truths, two anchors",
+        (_ROW[:2], three),
+        expected=torch.tensor([1, 2]),
+        hardening=True,
     )
 
 
@@ -651,7 +619,7 @@ def _decode_cases() -> Iterator[Case]:
         "its gradient", _decode_by_torchvision, anchors, offsets, gradient=True
     )
     none = torch.zeros(0, 4)
-    yield Case("no anchors", (none, none), expected=none)
+    yield Case("no anchors", (none, none), expected=none, hardening=True)
 
 
 def _decode(anchors, offsets, std, *, grow=torch.exp, origin="center", form="xyxy"):
@@ -687,20 +655,10 @@ def _std_after_exp(anchors, offsets, *, std=_STD):
     return _decode(anchors, offsets, std, grow=grow)
 
 
-def _no_exp(anchors, offsets, *, std=_STD):
-    return _decode(anchors, offsets, std, grow=lambda x: x)
-
-
-def _linear(anchors, offsets, *, std=_STD):
-    return _decode(anchors, offsets, std, grow=lambda x: 1 + x)
-
-
-def _from_corner(anchors, offsets, *, std=_STD):
-    return _decode(anchors, offsets, std, origin="corner")
-
-
-def _leaves_cxcywh(anchors, offsets, *, std=_STD):
-    return _decode(anchors, offsets, std, form="cxcywh")
+_no_exp = partial(_decode, grow=lambda x: x)
+_linear = partial(_decode, grow=lambda x: 1 + x)
+_from_corner = partial(_decode, origin="corner")
+_leaves_cxcywh = partial(_decode, form="cxcywh")
 
 
 def _moves_in_pictures(anchors, offsets, *, std=_STD):

@@ -7,13 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lesson_utils import attention_pooling as chapter
+from lesson_utils.grading.draws import normal, uniform
 from lesson_utils.grading.exercise import Case, Exercise, Mistake
-
-
-def _random(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> Tensor:
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randn(*shape, generator=generator, dtype=dtype)
-
 
 # bilinear_attention_pool ------------------------------------------------------------
 
@@ -41,26 +36,27 @@ def _pool_cases() -> Iterator[Case]:
     yield Case.from_reference(
         "2 pictures, 5 channels, 3 parts, 4 x 6 positions",
         reference,
-        _random(2, 5, 4, 6),
-        _random(2, 3, 4, 6, seed=1).abs(),
+        normal(2, 5, 4, 6),
+        normal(2, 3, 4, 6, seed=1).abs(),
         gradient=True,
     )
     yield Case.from_reference(
-        "as many parts as channels", reference, _random(2, 4, 3, 5), _random(2, 4, 3, 5)
+        "as many parts as channels", reference, normal(2, 4, 3, 5), normal(2, 4, 3, 5)
     )
     yield Case.from_reference(
-        "a map of 1 x 1", reference, _random(3, 4, 1, 1), _random(3, 2, 1, 1)
+        "a map of 1 x 1", reference, normal(3, 4, 1, 1), normal(3, 2, 1, 1)
     )
     yield Case(
         "maps that are 0",
-        (_random(1, 3, 2, 2), torch.zeros(1, 2, 2, 2, dtype=torch.float64)),
+        (normal(1, 3, 2, 2), torch.zeros(1, 2, 2, 2, dtype=torch.float64)),
         expected=torch.zeros(1, 2, 3, dtype=torch.float64),
+        hardening=True,
     )
     yield Case.from_reference(
         "float32",
         reference,
-        _random(2, 6, 5, 5, dtype=torch.float32),
-        _random(2, 4, 5, 5, seed=2, dtype=torch.float32),
+        normal(2, 6, 5, 5, dtype=torch.float32),
+        normal(2, 4, 5, 5, seed=2, dtype=torch.float32),
     )
 
 
@@ -182,15 +178,17 @@ def _boxes_cases() -> Iterator[Case]:
         "nothing above the threshold: the whole picture",
         (torch.full((1, 3, 3), 0.4),),
         expected=torch.tensor([[0.0, 0, 1, 1]]),
+        hardening=True,
     )
     half = torch.tensor([[[0.5, 0.6], [0.2, 0.1]]])
     yield Case(
         "a value of exactly the threshold is not above it",
         (half,),
         expected=torch.tensor([[0.5, 0, 1, 0.5]]),
+        hardening=True,
     )
-    generator = torch.Generator().manual_seed(0)
-    maps = torch.rand(12, 6, 9, generator=generator) ** 6
+    maps = uniform(12, 6, 9, dtype=torch.float32) ** 6
+    maps[:, 2, 3] = 0.9  # something is above the threshold everywhere
     for threshold in (0.5, 0.8, 0.2):
         yield Case.from_reference(
             f"12 random maps of 6 x 9, threshold {threshold}",

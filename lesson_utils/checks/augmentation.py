@@ -13,22 +13,19 @@ import torch
 from torch import Tensor
 
 from lesson_utils import augmentation
+from lesson_utils.grading.draws import seeded, uniform
 from lesson_utils.grading.exercise import Case, Exercise, Mistake
 
 
-def _seeded(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
-
-
 def _random(*shape: int, seed: int = 0) -> Tensor:
-    return torch.rand(*shape, generator=_seeded(seed))
+    return uniform(*shape, seed=seed, dtype=torch.float32)
 
 
 def _follows_generator(draw: Callable[[torch.Generator], object]) -> dict[str, bool]:
     """Whether results depend on the generator, and on nothing else that is random."""
     first, again, other = (
         [draw(generator) for _ in range(30)]
-        for generator in (_seeded(1), _seeded(1), _seeded(2))
+        for generator in (seeded(1), seeded(1), seeded(2))
     )
     return {
         "same seed, same results": first == again,
@@ -57,7 +54,7 @@ def _flip_by_torchvision(image, boxes=None, *, p=1.0, generator=None):
 
 def _flip_often(answer, image, boxes, p):
     """400 calls: how often the picture is flipped, and whether the boxes go with it."""
-    generator, flips, together = _seeded(), 0, True
+    generator, flips, together = seeded(), 0, True
     for _ in range(400):
         got, moved = answer(image, boxes, p=p, generator=generator)
         flipped = not torch.equal(got, image)
@@ -97,7 +94,12 @@ def _random_horizontal_flip_cases() -> Iterator[Case]:
     yield Case.from_reference("p=1, no boxes given", reference, picture, p=1.0)
     none = torch.zeros(0, 4)
     yield Case.from_reference(
-        "p=1, a picture without objects", reference, picture, none, p=1.0
+        "p=1, a picture without objects",
+        reference,
+        picture,
+        none,
+        p=1.0,
+        hardening=True,
     )
     yield Case("p=0", (picture, boxes), {"p": 0.0}, expected=(picture, boxes))
     each = {"the boxes go with the picture": True, "flipped as often as p says": True}
@@ -260,7 +262,7 @@ _SIDES = (80, 120)  # height and width
 
 
 def _draw_crops(answer, scale, ratio, seed=0, number=300):
-    generator = _seeded(seed)
+    generator = seeded(seed)
     return [
         answer(*_SIDES, scale=scale, ratio=ratio, generator=generator)
         for _ in range(number)
@@ -316,7 +318,7 @@ def _is_spread_evenly(answer, scale, ratio):
 
 def _reaches_the_edges(answer):
     """Squares of 3 pixels in a picture of 4: there are two places on each axis."""
-    generator = _seeded()
+    generator = seeded()
     crops = [
         answer(4, 4, scale=(9 / 16, 9 / 16), ratio=(1.0, 1.0), generator=generator)
         for _ in range(60)
@@ -329,7 +331,7 @@ def _reaches_the_edges(answer):
 
 def _falls_back(answer, height, width, middle):
     """What an answer does where no box of the whole area has an allowed shape."""
-    crop = tuple(answer(height, width, scale=(1.0, 1.0), generator=_seeded()))
+    crop = tuple(answer(height, width, scale=(1.0, 1.0), generator=seeded()))
     if crop == middle:
         return "the largest box in the middle that is allowed"
     return "the whole picture" if crop == (0, 0, width, height) else "another box"
@@ -383,7 +385,9 @@ def _sample_crop_cases() -> Iterator[Case]:
         ("a picture of one pixel", (1, 1), (0, 0, 1, 1)),
     ):
         due = "the largest box in the middle that is allowed"
-        yield Case(name, (*size, middle), expected=due, call=_falls_back)
+        yield Case(
+            name, (*size, middle), expected=due, hardening=True, call=_falls_back
+        )
     yield Case("its generator", (), expected=_GENERATOR, call=_crops_of_generator)
     for name, options in {
         "scale=(0.5, 0.2)": {"scale": (0.5, 0.2)},
@@ -549,7 +553,7 @@ def _one_pixel_each(number: int) -> Tensor:
 
 def _how_mixed(answer, images, targets, alpha):
     """Of eight draws: whom each picture is mixed with, and whether its target is."""
-    generator = _seeded(5)
+    generator = seeded(5)
     partners, shares = set(), set()
     for _ in range(8):
         mixed, soft = answer(images, targets, alpha=alpha, generator=generator)
@@ -572,6 +576,10 @@ def _partner(inside: Tensor, weight: float) -> str:
     shares = inside.diagonal()[:, None]
     if torch.allclose(inside, shares * own + (1 - shares) * own.roll(1, 0), atol=1e-5):
         return "the one before it, with a weight of its own"
+    if torch.allclose(inside, weight * own + (1 - weight) * own.flip(0), atol=1e-5):
+        return "the batch turned round"
+    if not torch.allclose(inside.sum(1), torch.ones(len(inside)), atol=1e-5):
+        return "pictures whose weights do not add up to 1"
     return "something else"
 
 
@@ -597,7 +605,7 @@ def _shares(soft: Tensor, targets: Tensor, weight: float) -> str:
 
 def _weights_drawn(answer, alpha):
     """200 weights: how they are spread."""
-    images, targets, generator = _one_pixel_each(2), torch.eye(2), _seeded()
+    images, targets, generator = _one_pixel_each(2), torch.eye(2), seeded()
     weights = np.array(
         [
             answer(images, targets, alpha=alpha, generator=generator)[0][0, 0, 0, 0]
@@ -639,7 +647,7 @@ def _mixup_cases() -> Iterator[Case]:
             call=_how_mixed,
         )  # fmt: skip
     alone = _random(1, 3, 4, 5), torch.tensor([[0.0, 1.0]])
-    yield Case("a batch of one", alone, expected=alone)
+    yield Case("a batch of one", alone, expected=alone, hardening=True)
     for alpha, near in ((0.2, True), (1.0, False), (2.0, False)):
         yield Case(
             f"200 weights, alpha={alpha}",

@@ -29,7 +29,7 @@ def _build(graph: Mapping[str, str]) -> dict[str, Variable]:
 
 
 def _names_in_order(answer: Callable, graph: Mapping[str, str]) -> object:
-    """The answer's order by names, or, if it is a right one, the order of `graph`."""
+    """What is wrong with the answer's order; there is more than one right order."""
     made = _build(graph)
     order = answer(list(made.values())[-1])
     if not isinstance(order, list | tuple):
@@ -39,12 +39,34 @@ def _names_in_order(answer: Callable, graph: Mapping[str, str]) -> object:
         names.get(item, "a stranger") if isinstance(item, Variable) else repr(item)
         for item in order
     ]
+    return _first_fault(found, graph) or _IN_ORDER
+
+
+_IN_ORDER = "every Variable once, inputs before what they make"
+
+
+def _first_fault(found: list[str], graph: Mapping[str, str]) -> str:
+    """In words that are the same for all orders with the same mistake."""
+    strange = [name for name in found if name not in graph]
+    missing = [name for name in graph if name not in found]
+    twice = [name for name in graph if found.count(name) > 1]
+    if strange or missing or twice:
+        sets = {"missing": missing, "more than once": twice, "no Variable": strange}
+        return "; ".join(f"{', '.join(v)}: {what}" for what, v in sets.items() if v)
+    late = _pairs_out_of_order(found, graph)
+    if late and not _pairs_out_of_order(found[::-1], graph):
+        return "every Variable before all its inputs"
+    return late[0] if late else ""
+
+
+def _pairs_out_of_order(found: list[str], graph: Mapping[str, str]) -> list[str]:
     place = {name: index for index, name in enumerate(found)}
-    each_once = sorted(found) == sorted(graph)
-    inputs_first = each_once and all(
-        place[part] < place[name] for name, parts in graph.items() for part in parts
-    )
-    return list(graph) if inputs_first else found
+    return [
+        f"{name} before its input {part}"
+        for name, parts in graph.items()
+        for part in parts
+        if place[part] > place[name]
+    ]
 
 
 def _length_of_chain(answer: Callable, length: int) -> object:
@@ -68,20 +90,22 @@ def _topological_order_cases() -> Iterator[Case]:
         "the same, its inputs exchanged": {**_SHORT_AND_LONG_WAY, "y": "bx"},
         "ways that cross": _TWO_WAYS_CROSSED,
     }.items():
-        yield Case(name, (graph,), expected=list(graph), call=_names_in_order)
+        yield Case(name, (graph,), expected=_IN_ORDER, call=_names_in_order)
     letters = "xabcdefghijklmnopqrstuvwy"
     ladder = {"x": ""} | {name: 2 * below for below, name in pairwise(letters)}
     yield Case(
         "24 additions of a Variable to itself: 16 million ways, 25 Variables",
         (ladder,),
-        expected=list(ladder),
+        expected=_IN_ORDER,
         call=_names_in_order,
+        hardening=True,
     )
     yield Case(
         "a chain of 10,000 operations",
         (10_000,),
         expected=10_001,
         call=_length_of_chain,
+        hardening=True,
     )
 
 
@@ -135,6 +159,19 @@ def _depth_first_reversed(root):
     return order[::-1]
 
 
+def _marked_when_pushed(root):
+    order, seen, stack = [], {root}, [(root, False)]
+    while stack:
+        variable, placed = stack.pop()
+        if placed:
+            order.append(variable)
+            continue
+        new = [part for part in _parts(variable) if part not in seen]
+        seen.update(new)
+        stack += [(variable, True), *((part, False) for part in new)]
+    return order
+
+
 def _no_root(root):
     return autograd.topological_order(root)[:-1]
 
@@ -179,6 +216,7 @@ _TOPOLOGICAL_ORDER = Exercise(
         ),
         Mistake(_DISCOVERY, _level_by_level),
         Mistake(_DISCOVERY, _depth_first_reversed),
+        Mistake(_DISCOVERY, _marked_when_pushed),
         Mistake("The root itself is missing: it comes last.", _no_root),
         Mistake(
             "The leaves are missing. They have no creator, but it is their gradients "
@@ -242,7 +280,13 @@ def _product_backward_cases() -> Iterator[Case]:
         grad = generator.normal(size=np.broadcast_shapes(shape_a, shape_b))
         # asarray: NumPy draws a () as a bare number.
         args = tuple(np.asarray(array) for array in (grad, a, b))
-        yield Case(name, args, expected=_by_torch(*args), call=_as_arrays)
+        yield Case(
+            name,
+            args,
+            expected=_by_torch(*args),
+            hardening=name == "no rows at all",
+            call=_as_arrays,
+        )
 
 
 def _swapped(grad, a, b):
@@ -409,12 +453,14 @@ def _numerical_gradient_cases() -> Iterator[Case]:
         (_cube, np.array(2.0)),
         expected=np.array(12.0),
         **accuracy,
+        hardening=True,
     )
     yield Case(
         "whole numbers as a point",
         (_weighted_square, np.array([3, 4])),
         expected=np.array([6.0, 16.0]),
         **accuracy,
+        hardening=True,
     )
     point = np.array([3.0, 4.0])
     for step in (0.0, -1e-6):

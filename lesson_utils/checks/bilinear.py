@@ -7,13 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lesson_utils import bilinear
+from lesson_utils.grading.draws import normal, seeded
 from lesson_utils.grading.exercise import Case, Exercise, Mistake
-
-
-def _random(*shape: int, seed: int = 0) -> Tensor:
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randn(*shape, generator=generator, dtype=torch.float64)
-
 
 # signed_sqrt ------------------------------------------------------------------------
 
@@ -29,24 +24,32 @@ def _signed_sqrt_cases() -> Iterator[Case]:
     by_hand = torch.tensor([-4.0, -0.25, 0.25, 9.0])
     expected = torch.tensor([-2.0, -0.5, 0.5, 3.0])
     yield Case("-4, -0.25, 0.25 and 9", (by_hand,), expected=expected)
-    values = _random(3, 5)
+    values = normal(3, 5)
     yield Case.from_reference("random numbers", _root_reference, values, gradient=True)
     zeros = torch.tensor([0.0, 1.0, 0.0, -1.0])
     yield Case.from_reference(
-        "zeros, at which the gradient is 0", _root_reference, zeros, gradient=True
+        "zeros, at which the gradient is 0",
+        _root_reference,
+        zeros,
+        gradient=True,
+        hardening=True,
     )
     yield Case(
         "tiny numbers",
         (torch.tensor([1e-20, -4e-20]),),
         expected=torch.tensor([1e-10, -2e-10]),
         atol=0,
+        hardening=True,
     )
     yield Case(
         "half precision",
         (torch.tensor([-4.0, 0, 16]).half(),),
         expected=torch.tensor([-2.0, 0, 4]).half(),
+        hardening=True,
     )
-    yield Case("nothing", (torch.zeros(0, 3),), expected=torch.zeros(0, 3))
+    yield Case(
+        "nothing", (torch.zeros(0, 3),), expected=torch.zeros(0, 3), hardening=True
+    )
 
 
 def _exact_at_zero(values: Tensor, function) -> Tensor:
@@ -128,11 +131,11 @@ def _bilinear_pool_cases() -> Iterator[Case]:
     expected = torch.tensor([[7.0, 7.5]])  # (1 · 4 + 2 · 5) / 2, (0 · 4 + 3 · 5) / 2
     yield Case("two channels by one, two positions", (first, second), expected=expected)
     reference = _pool_reference
-    one, other = _random(4, 3, 2, 5), _random(4, 2, 2, 5, seed=1)
+    one, other = normal(4, 3, 2, 5), normal(4, 2, 2, 5, seed=1)
     yield Case.from_reference("random numbers", reference, one, other)
     yield Case.from_reference("their gradients", reference, one, other, gradient=True)
     yield Case.from_reference("features with themselves", reference, one, one)
-    pixel = _random(2, 3, 1, 1), _random(2, 3, 1, 1, seed=1)
+    pixel = normal(2, 3, 1, 1), normal(2, 3, 1, 1, seed=1)
     yield Case.from_reference("maps of one position", reference, *pixel)
     yield Case.from_reference(
         "normalize=True", reference, one, other, normalize=True, gradient=True
@@ -145,6 +148,7 @@ def _bilinear_pool_cases() -> Iterator[Case]:
         {"normalize": True},
         expected=(torch.tensor([[0.0] * 4, [0.5] * 4]), True),
         call=_with_finite_gradient,
+        hardening=True,
     )
     large = torch.full((1, 1, 40, 40), 16.0).half()
     yield Case(
@@ -152,9 +156,12 @@ def _bilinear_pool_cases() -> Iterator[Case]:
         (large, large),
         expected=torch.full((1, 1), 256.0).half(),
         rtol=1e-2,
+        hardening=True,
     )
     empty = torch.zeros(0, 3, 2, 2)
-    yield Case("an empty batch", (empty, empty), expected=torch.zeros(0, 9))
+    yield Case(
+        "an empty batch", (empty, empty), expected=torch.zeros(0, 9), hardening=True
+    )
     maps = torch.ones(1, 2, 3, 4), torch.ones(1, 2, 4, 3)
     yield Case("maps of 3 × 4 and 4 × 3", maps, raises=ValueError)
     batches = torch.ones(1, 2, 3, 3), torch.ones(5, 2, 3, 3)
@@ -319,7 +326,7 @@ def _sketch_reference(
 
 
 def _hashes(channels: int, size: int, seed: int) -> tuple[Tensor, Tensor]:
-    generator = torch.Generator().manual_seed(seed)
+    generator = seeded(seed)
     buckets = torch.randint(size, (channels,), generator=generator)
     return buckets, 2 * torch.randint(2, (channels,), generator=generator) - 1
 
@@ -335,7 +342,7 @@ def _tensor_sketch_cases() -> Iterator[Case]:
         (first, second, buckets, signs, 4),
         expected=by_hand,
     )
-    one, other = _random(3, 5, 2, 3), _random(3, 4, 2, 3, seed=1)
+    one, other = normal(3, 5, 2, 3), normal(3, 4, 2, 3, seed=1)
     for size in (8, 7):
         (b1, s1), (b2, s2) = _hashes(5, size, 2), _hashes(4, size, 3)
         yield Case.from_reference(
@@ -350,7 +357,14 @@ def _tensor_sketch_cases() -> Iterator[Case]:
         )
     one_bucket = torch.zeros(5).long(), torch.zeros(4).long()
     yield Case.from_reference(
-        "one bucket", _sketch_reference, one, other, one_bucket, (s1, s2), 1
+        "one bucket",
+        _sketch_reference,
+        one,
+        other,
+        one_bucket,
+        (s1, s2),
+        1,
+        hardening=True,
     )
 
 

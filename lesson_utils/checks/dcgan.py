@@ -9,13 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lesson_utils import dcgan
+from lesson_utils.grading.draws import uniform
 from lesson_utils.grading.exercise import Case, Exercise, Mistake
-
-
-def _random(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> Tensor:
-    generator = torch.Generator().manual_seed(seed)
-    return torch.rand(*shape, generator=generator, dtype=dtype)
-
 
 # to_tanh_range ----------------------------------------------------------------------
 
@@ -30,19 +25,27 @@ def _to_tanh_reference(images: Tensor) -> Tensor:
 def _to_tanh_range_cases() -> Iterator[Case]:
     by_hand = torch.tensor([0.0, 0.25, 0.5, 1.0])
     yield Case("by hand", (by_hand,), expected=torch.tensor([-1.0, -0.5, 0.0, 1.0]))
-    images = _random(2, 3, 4, 4)
+    images = uniform(2, 3, 4, 4)
     yield Case.from_reference("a batch", _to_tanh_reference, images)
     yield Case.from_reference("its gradient", _to_tanh_reference, images, gradient=True)
-    dull = 0.3 + 0.2 * _random(1, 3, 5, 5)
+    dull = 0.3 + 0.2 * uniform(1, 3, 5, 5)
     yield Case.from_reference("a picture without contrast", _to_tanh_reference, dull)
-    half = _random(3, 4, 4).half()
-    yield Case.from_reference("half precision", _to_tanh_reference, half)
+    half = uniform(3, 4, 4).half()
+    yield Case.from_reference(
+        "half precision", _to_tanh_reference, half, hardening=True
+    )
     stored = torch.tensor([0, 51, 102, 255], dtype=torch.uint8)
     yield Case(
-        "bytes", (stored,), expected=torch.tensor([-1.0, -0.6, -0.2, 1.0]), atol=1e-6
+        "bytes",
+        (stored,),
+        expected=torch.tensor([-1.0, -0.6, -0.2, 1.0]),
+        hardening=True,
+        atol=1e-6,
     )
     dark = torch.tensor([0, 1], dtype=torch.uint8)
-    yield Case.from_reference("nearly black bytes", _to_tanh_reference, dark)
+    yield Case.from_reference(
+        "nearly black bytes", _to_tanh_reference, dark, hardening=True
+    )
     yield Case("0 … 255 as floats", (255 * by_hand,), raises=ValueError)
     yield Case("a range of [-1, 1]", (2 * by_hand - 1,), raises=ValueError)
     yield Case("a NaN", (torch.tensor([0.5, math.nan]),), raises=ValueError)
@@ -187,17 +190,19 @@ def _from_tanh_reference(images: Tensor) -> Tensor:
 def _from_tanh_range_cases() -> Iterator[Case]:
     by_hand = torch.tensor([-1.0, -0.5, 0.0, 1.0])
     yield Case("by hand", (by_hand,), expected=torch.tensor([0.0, 0.25, 0.5, 1.0]))
-    images = 2 * _random(2, 3, 4, 4) - 1
+    images = 2 * uniform(2, 3, 4, 4) - 1
     yield Case.from_reference("a batch", _from_tanh_reference, images)
     yield Case.from_reference(
         "its gradient", _from_tanh_reference, images, gradient=True
     )
-    unit = _random(3, 5)
+    unit = uniform(3, 5)
     yield Case("there and back", (dcgan.unit_to_tanh_range(unit),), expected=unit)
-    bright = 0.5 + 0.5 * _random(1, 3, 4, 4)
+    bright = 0.5 + 0.5 * uniform(1, 3, 4, 4)
     yield Case.from_reference("a bright picture", _from_tanh_reference, bright)
-    half = (2 * _random(3, 4) - 1).bfloat16()
-    yield Case.from_reference("bfloat16", _from_tanh_reference, half, rtol=0.02)
+    half = (2 * uniform(3, 4) - 1).bfloat16()
+    yield Case.from_reference(
+        "bfloat16", _from_tanh_reference, half, rtol=0.02, hardening=True
+    )
     yield Case("a range of [0, 2]", (by_hand + 1,), raises=ValueError)
     yield Case("a NaN", (torch.tensor([0.5, math.nan]),), raises=ValueError)
 
@@ -329,6 +334,15 @@ def _formula(expression: Callable[..., int]) -> Callable[..., int]:
     return answer
 
 
+_ONE_STEP_LESS = (
+    "There are n copies of the kernel, but only n − 1 steps between them: "
+    "(n − 1) · stride, and then one whole kernel."
+)
+_CUT_OFF = (
+    "In a transposed convolution padding is *cut off*: it makes the result smaller."
+)
+_TWICE = "Padding is cut off at both ends: take it off twice."
+
 _OUTPUT_SIZE = Exercise(
     name="conv_transpose_output_size",
     solution=dcgan.conv_transpose_output_size,
@@ -340,19 +354,20 @@ _OUTPUT_SIZE = Exercise(
             _formula(lambda n, k, s, p, o, d: (n + 2 * p - d * (k - 1) - 1) // s + 1),
         ),
         Mistake(
-            "There are n copies of the kernel, but only n − 1 steps between them: "
-            "(n − 1) · stride, and then one whole kernel.",
+            _ONE_STEP_LESS,
             _formula(lambda n, k, s, p, o, d: n * s - 2 * p + d * (k - 1) + o + 1),
         ),
+        Mistake(_ONE_STEP_LESS, _formula(lambda n, k, s, p, o, d: n * s - 2 * p + k)),
         Mistake(
-            "In a transposed convolution padding is *cut off*: it makes the result "
-            "smaller.",
+            _CUT_OFF,
             _formula(
                 lambda n, k, s, p, o, d: (n - 1) * s + 2 * p + d * (k - 1) + o + 1
             ),
         ),
+        Mistake(_CUT_OFF, _formula(lambda n, k, s, p, o, d: (n - 1) * s + 2 * p + k)),
+        Mistake(_TWICE, _formula(lambda n, k, s, p, o, d: (n - 1) * s - p + k)),
         Mistake(
-            "Padding is cut off at both ends: take it off twice.",
+            _TWICE,
             _formula(lambda n, k, s, p, o, d: (n - 1) * s - p + d * (k - 1) + o + 1),
         ),
         Mistake(
@@ -418,6 +433,9 @@ _NETWORKS = {
     "nn.ConvTranspose2d(64, 64, 4)": lambda: nn.Sequential(
         nn.ConvTranspose2d(64, 64, 4)
     ),
+    "nn.Conv2d(64, 64, 4, bias=False)": lambda: nn.Sequential(
+        nn.Conv2d(64, 64, 4, bias=False)
+    ),
     "nn.BatchNorm2d(8192)": lambda: nn.Sequential(nn.BatchNorm2d(8192)),
     "nn.Linear(64, 64)": lambda: nn.Sequential(nn.Linear(64, 64)),
     "two equal convolutions": lambda: nn.Sequential(
@@ -446,6 +464,12 @@ def _share_beyond_two_deviations(answer: Callable, name: str) -> float:
     answer(network)
     weight = network[0].weight.detach()
     return ((weight - weight.mean()).abs() > 2 * weight.std()).float().mean().item()
+
+
+def _deviation(answer: Callable, name: str) -> float:
+    network = _NETWORKS[name]()
+    answer(network)
+    return network[0].weight.detach().std().item()
 
 
 def _is_unchanged(answer: Callable, name: str) -> bool:
@@ -522,6 +546,16 @@ def _initialize_cases() -> Iterator[Case]:
         ("two equal convolutions",),
         expected=True,
         call=_differ,
+    )
+    no_bias = "nn.Conv2d(64, 64, 4, bias=False)"
+    yield Case(
+        no_bias,
+        (no_bias,),
+        expected=0.02,
+        hardening=True,
+        call=_deviation,
+        atol=1e-3,
+        rtol=0,
     )
     yield Case(
         "a linear layer stays as it is",
@@ -628,6 +662,13 @@ def _frozen(network):
     network.requires_grad_(False)
 
 
+def _bias_taken_for_granted(network):
+    _draw(network, zero_biases=False)
+    for module in network.modules():
+        if isinstance(module, (*_CONVOLUTIONS.__args__, nn.BatchNorm2d)):
+            nn.init.zeros_(module.bias)
+
+
 _INITIALISE = Exercise(
     name="initialize",
     solution=dcgan.initialize,
@@ -688,6 +729,11 @@ _INITIALISE = Exercise(
             _same_seed,
         ),
         Mistake("The parameters no longer ask for a gradient.", _frozen),
+        Mistake(
+            "A layer made with `bias=False` has a bias of None: look before you fill "
+            "it.",
+            _bias_taken_for_granted,
+        ),
     ),
     hints=(
         "Walk through `network.modules()`, which goes all the way down, and ask with "

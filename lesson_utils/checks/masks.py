@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 import torch
@@ -9,17 +10,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lesson_utils import masks
+from lesson_utils.grading.draws import normal, uniform
 from lesson_utils.grading.exercise import Case, Exercise, Mistake
 
 
-def _random(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> Tensor:
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randn(*shape, generator=generator, dtype=dtype)
-
-
 def _random_mask(*shape: int, seed: int = 0) -> Tensor:
-    generator = torch.Generator().manual_seed(seed)
-    return torch.rand(*shape, generator=generator) < 0.6
+    return uniform(*shape, seed=seed, dtype=torch.float32) < 0.6
 
 
 # masked_mean ------------------------------------------------------------------------
@@ -36,7 +32,7 @@ def _masked_mean_cases() -> Iterator[Case]:
     some = torch.tensor([True, False, True, False])
     yield Case("two of four values", (values, some), expected=torch.tensor(2.0))
 
-    values, mask = _random(3, 6, 5), _random_mask(3, 6, 5)
+    values, mask = normal(3, 6, 5), _random_mask(3, 6, 5)
     mask[0] = True  # no mean along a dimension is without a value
     for dim in (None, 0, (0, 2)):
         expected = _mean_by_numpy(values, mask, dim)
@@ -50,7 +46,12 @@ def _masked_mean_cases() -> Iterator[Case]:
 
     hidden = torch.tensor([math.nan, 4.0, 6.0, math.inf])
     keep = torch.tensor([False, True, True, False])
-    yield Case("NaN behind the mask", (hidden, keep), expected=torch.tensor(5.0))
+    yield Case(
+        "NaN behind the mask",
+        (hidden, keep),
+        expected=torch.tensor(5.0),
+        hardening=True,
+    )
     yield Case.from_reference(
         "its gradient", lambda v, m: v[m].mean(), values, mask, gradient=True
     )
@@ -162,8 +163,8 @@ def _composite_cases() -> Iterator[Case]:
         (white, black, alpha),
         expected=torch.tensor([[[0.0, 0.25, 1.0]]]),
     )
-    front, back = _random(3, 4, 5), _random(3, 4, 5, seed=1)
-    soft = torch.rand(4, 5, generator=torch.Generator().manual_seed(2)).double()
+    front, back = normal(3, 4, 5), normal(3, 4, 5, seed=1)
+    soft = uniform(4, 5, seed=2, dtype=torch.float32).double()
     for name, share in {
         "a soft alpha (4, 5)": soft,
         "alpha of the pictures' shape": soft.expand(3, 4, 5).contiguous(),
@@ -275,23 +276,31 @@ def _masked_softmax_cases() -> Iterator[Case]:
     zeros, ends = torch.zeros(3), torch.tensor([True, False, True])
     yield Case("three equal logits, two kept", (zeros, ends), expected=ends / 2)
 
-    logits, mask = _random(4, 6), _random_mask(4, 6)
-    mask[:, 0] = mask[0] = True  # neither a row nor a column is empty
+    # No row and no column is empty, or without a hidden entry.
+    logits, mask = normal(4, 6), (torch.arange(4)[:, None] + torch.arange(6)) % 3 > 0
     for dim in (-1, 0):
         yield Case.from_reference(
             f"random logits, dim={dim}", _softmax_row_by_row, logits, mask, dim=dim
         )
     huge = torch.tensor([[1e4, 1e4 - 1, 5.0], [-1e4, -1e4 - 1, 5.0]])
     two = torch.tensor([[True, True, False]] * 2)
-    yield Case.from_reference("logits of ±10,000", _softmax_row_by_row, huge, two)
+    yield Case.from_reference(
+        "logits of ±10,000", _softmax_row_by_row, huge, two, hardening=True
+    )
     hidden = torch.tensor([1.0, math.nan, 2.0, math.inf])
     keep = torch.tensor([True, False, True, False])
     yield Case.from_reference(
-        "NaN and infinity behind the mask", _softmax_row_by_row, hidden, keep
+        "NaN and infinity behind the mask",
+        _softmax_row_by_row,
+        hidden,
+        keep,
+        hardening=True,
     )
     empty = mask.clone()
     empty[1] = False
-    yield Case.from_reference("a row of nothing", _softmax_row_by_row, logits, empty)
+    yield Case.from_reference(
+        "a row of nothing", _softmax_row_by_row, logits, empty, hardening=True
+    )
     yield Case.from_reference(
         "its gradient", _softmax_row_by_row, logits, mask, gradient=True
     )
@@ -301,12 +310,14 @@ def _masked_softmax_cases() -> Iterator[Case]:
         logits,
         empty,
         gradient=True,
+        hardening=True,
     )
     yield Case.from_reference(
         "half precision, a row of nothing",
         _softmax_row_by_row,
-        _random(2, 5).half(),
+        normal(2, 5).half(),
         torch.tensor([[True, True, False, True, False], [False] * 5]),
+        hardening=True,
     )
 
 
@@ -419,17 +430,23 @@ def _correlation_by_loop(image: Tensor, template: Tensor) -> Tensor:
 
 
 def _match_template_cases() -> Iterator[Case]:
-    # A corner is the only pattern like itself: of three windows that hold two
-    # values, the first two are the template with other numbers, and its negative.
+    # Of windows that hold two values, one is the template with other numbers, or its
+    # negative, or has no contrast.
     strip = torch.tensor([[[1.0, 2.0, 1.0, 1.0]]])
     step = torch.tensor([[[0.0, 5.0]]])
+    yield Case(
+        "a step up and a step down",
+        (strip[..., :3], step),
+        expected=torch.tensor([[1.0, -1.0]]),
+    )
     yield Case(
         "a step up, a step down, and no step",
         (strip, step),
         expected=torch.tensor([[1.0, -1.0, 0.0]]),
+        hardening=True,
     )
-    image, template = _random(1, 9, 8), _random(1, 3, 4, seed=1)
-    colours, patch = _random(3, 8, 9, seed=2), _random(3, 4, 3, seed=3)
+    image, template = normal(1, 9, 8), normal(1, 3, 4, seed=1)
+    colours, patch = normal(3, 8, 9, seed=2), normal(3, 4, 3, seed=3)
     for name, args in {
         "one channel": (image, template),
         "three channels": (colours, patch),
@@ -442,15 +459,16 @@ def _match_template_cases() -> Iterator[Case]:
     }.items():
         yield Case(name, args, expected=_correlation_by_loop(*args))
     flat = torch.zeros(1, 6, 7)
-    flat[:, 3:, 4:] = _random(1, 3, 3, dtype=torch.float32)
-    small = _random(1, 2, 2, seed=4, dtype=torch.float32)
+    flat[:, 3:, 4:] = normal(1, 3, 3, dtype=torch.float32)
+    small = normal(1, 2, 2, seed=4, dtype=torch.float32)
     yield Case(
         "float32, flat windows",
         (flat, small),
         expected=_correlation_by_loop(flat, small),
         atol=1e-5,
+        hardening=True,
     )
-    large = _random(1, 3, 9)
+    large = normal(1, 3, 9)
     yield Case("a template too large", (image[:, :, :8], large), raises=ValueError)
 
 
@@ -492,16 +510,9 @@ def _cosine(image, template):
     return torch.where(product > 1e-9, numerator / product.clamp(min=1e-9).sqrt(), 0)
 
 
-def _covariance(image, template):
-    return _score(image, template, lengths=False)
-
-
-def _window_not_centred(image, template):
-    return _score(image, template, centred_window=False)
-
-
-def _means_by_channel(image, template):
-    return _score(image, template, by_channel=True)
+_covariance = partial(_score, lengths=False)
+_window_not_centred = partial(_score, centred_window=False)
+_means_by_channel = partial(_score, by_channel=True)
 
 
 def _flipped(image, template):

@@ -8,13 +8,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lesson_utils import mc_loss
+from lesson_utils.grading.draws import seeded, uniform
 from lesson_utils.grading.exercise import Case, Exercise, Mistake
 
 
 def _features(*shape: int, seed: int = 0, scale: float = 1.0) -> Tensor:
     """Maps as they come out of a ReLU, in float64, without ties but at 0."""
-    generator = torch.Generator().manual_seed(seed)
-    return scale * torch.rand(*shape, generator=generator, dtype=torch.float64)
+    return scale * uniform(*shape, seed=seed)
 
 
 # channel_max_pool -------------------------------------------------------------------
@@ -45,7 +45,7 @@ def _channel_max_pool_cases() -> Iterator[Case]:
     below = -_features(2, 6, 3, 4, seed=1)
     yield Case.from_reference("values below 0", _pool_by_loop, below, 3)
     half = _features(2, 6, 3, 4, seed=2).half()
-    yield Case.from_reference("half precision", _pool_by_loop, half, 2)
+    yield Case.from_reference("half precision", _pool_by_loop, half, 2, hardening=True)
     yield Case(
         "7 channels in groups of 3", (_features(1, 7, 2, 2), 3), raises=ValueError
     )
@@ -140,8 +140,7 @@ _CHANNEL_MAX_POOL = Exercise(
 
 
 def _mask(answer: Callable, xi: int, classes: int, keep: float, seed: int) -> Tensor:
-    generator = torch.Generator().manual_seed(seed)
-    mask = answer(xi, num_classes=classes, keep=keep, generator=generator)
+    mask = answer(xi, num_classes=classes, keep=keep, generator=seeded(seed))
     if isinstance(mask, Tensor) and mask.shape == (xi * classes, 1, 1):
         return mask.flatten()
     got = tuple(mask.shape) if isinstance(mask, Tensor) else type(mask).__name__
@@ -185,7 +184,11 @@ def _channel_mask_cases() -> Iterator[Case]:
         counts = torch.full((classes,), float(kept))
         values = [1.0] if kept == xi else [0.0, 1.0]
         yield Case(
-            name, (xi, classes, keep), expected=(counts, values), call=_kept_counts
+            name,
+            (xi, classes, keep),
+            expected=(counts, values),
+            hardening=name == "two of three",  # 1 − 2/3 is less than a third
+            call=_kept_counts,
         )
     yield Case(
         "the same generator twice", (4, 6, 0.5), expected=True,
@@ -520,7 +523,7 @@ def _discriminality_cases() -> Iterator[Case]:
     )
     large = features * 200
     yield Case.from_reference(
-        "maps up to 1,200", _discriminality_by_loop, large, targets, 4
+        "maps up to 1,200", _discriminality_by_loop, large, targets, 4, hardening=True
     )
     tiny = _features(2, 6, 1, 1, scale=3)
     yield Case.from_reference(

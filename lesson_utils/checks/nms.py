@@ -1,11 +1,13 @@
 """The exercises of the chapter `book/detection/nms.ipynb`."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from lesson_utils import nms as chapter
+from lesson_utils.grading.draws import seeded
 from lesson_utils.grading.exercise import Case, Exercise, Mistake
 
 # Two that overlap by 12 / 20 = 0.6, and one apart.
@@ -15,7 +17,7 @@ _CHAIN = torch.tensor([[0.0, 0, 4, 1], [1, 0, 5, 1], [2, 0, 6, 1]])
 
 def _crowd(seed: int, number: int) -> tuple[Tensor, Tensor]:
     """Boxes in the unit square and scores without ties."""
-    generator = torch.Generator().manual_seed(seed)
+    generator = seeded(seed)
     corner = torch.rand(number, 2, generator=generator)
     size = 0.1 + 0.4 * torch.rand(number, 2, generator=generator)
     scores = torch.randperm(number, generator=generator) / number
@@ -73,11 +75,13 @@ def _nms_cases() -> Iterator[Case]:
         "an IoU of exactly the threshold",
         (half, torch.tensor([0.9, 0.8]), 0.5),
         expected=torch.tensor([0, 1]),
+        hardening=True,
     )
     yield Case(
         "equal scores",
         (_THREE[[0, 2, 0]], torch.full((3,), 0.5), 0.5),
         expected=torch.tensor([0, 1]),
+        hardening=True,
     )
     for seed, number in enumerate((6, 30, 60)):
         boxes, scores = _crowd(seed, number)
@@ -85,7 +89,12 @@ def _nms_cases() -> Iterator[Case]:
         yield Case.from_reference(name, _by_torchvision, boxes, scores, 0.3)
     boxes, scores = _crowd(9, 12)
     yield Case.from_reference(
-        "threshold 0: no overlap at all", _by_torchvision, boxes, scores, 0.0
+        "threshold 0: no overlap at all",
+        _by_torchvision,
+        boxes,
+        scores,
+        0.0,
+        hardening=True,
     )
     yield Case(
         "one box", (_THREE[:1], torch.tensor([0.2]), 0.5), expected=torch.tensor([0])
@@ -94,6 +103,7 @@ def _nms_cases() -> Iterator[Case]:
         "no boxes",
         (torch.zeros(0, 4), torch.zeros(0), 0.5),
         expected=torch.zeros(0, dtype=torch.int64),
+        hardening=True,
     )
 
 
@@ -263,16 +273,17 @@ def _batched_nms_cases() -> Iterator[Case]:
             0.3,
         )
     boxes, scores = _crowd(2, 30)
-    corner = torch.tensor([[0.0], [-4], [-5]]).expand(3, 2)
+    corner = torch.tensor([[0.0], [-4], [-5], [-6]]).expand(4, 2)
     yield Case(
-        "boxes of side 1 at (0, 0), (-4, -4), (-5, -5)",
+        "boxes of side 1 at (0, 0), (-4, -4), (-5, -5), (-6, -6)",
         (
             torch.cat([corner, corner + 1], dim=1),
-            torch.tensor([0.9, 0.8, 0.7]),
-            torch.tensor([0, 0, 1]),
+            torch.tensor([0.9, 0.8, 0.7, 0.6]),
+            torch.tensor([0, 0, 1, 1]),
             0.5,
         ),
-        expected=torch.tensor([0, 1, 2]),
+        expected=torch.tensor([0, 1, 2, 3]),
+        hardening=True,
     )
     pixels = 600 * boxes
     yield Case.from_reference(
@@ -287,6 +298,7 @@ def _batched_nms_cases() -> Iterator[Case]:
         "no boxes",
         (torch.zeros(0, 4), torch.zeros(0), torch.zeros(0, dtype=torch.int64), 0.5),
         expected=torch.zeros(0, dtype=torch.int64),
+        hardening=True,
     )
 
 
@@ -300,12 +312,8 @@ def _class_by_class(boxes, scores, labels, iou_threshold, *, rows=True, by_score
     return result[scores[result].argsort(descending=True)] if by_score else result
 
 
-def _places_in_the_class(boxes, scores, labels, iou_threshold):
-    return _class_by_class(boxes, scores, labels, iou_threshold, rows=False)
-
-
-def _one_class_after_another(boxes, scores, labels, iou_threshold):
-    return _class_by_class(boxes, scores, labels, iou_threshold, by_score=False)
+_places_in_the_class = partial(_class_by_class, rows=False)
+_one_class_after_another = partial(_class_by_class, by_score=False)
 
 
 def _by_row(boxes, scores, labels, iou_threshold):
@@ -369,6 +377,12 @@ _BATCHED_NMS = Exercise(
             "You shift each class by the largest coordinate. Where boxes begin below 0 "
             "that is too little: shift by the largest less the smallest, and a bit.",
             _shifted(lambda boxes: boxes.max()),
+        ),
+        Mistake(
+            "You shift each class by the largest coordinate and 1. Where boxes begin "
+            "below 0 they reach further than that: shift by the largest less the "
+            "smallest, and 1.",
+            _shifted(lambda boxes: boxes.max() + 1),
         ),
         Mistake("Only one class is left of all.", _most_common_class),
         Mistake(

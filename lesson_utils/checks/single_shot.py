@@ -8,13 +8,8 @@ from torch import Tensor
 
 from lesson_utils import single_shot as chapter
 from lesson_utils.common.detections import average_precision
+from lesson_utils.grading.draws import normal, seeded
 from lesson_utils.grading.exercise import Case, Exercise, Mistake
-
-
-def _random(*shape: int, seed: int = 0) -> Tensor:
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randn(*shape, generator=generator, dtype=torch.float64)
-
 
 # flatten_head -----------------------------------------------------------------------
 
@@ -47,18 +42,19 @@ def _flatten_head_cases() -> Iterator[Case]:
     yield Case.from_reference(
         "two pictures, two anchors of five values, a map of 3 × 4",
         _rows_by_loop,
-        _random(2, 10, 3, 4),
+        normal(2, 10, 3, 4),
         5,
         gradient=True,
     )
     yield Case.from_reference(
-        "one anchor, a map of 2 × 3", _rows_by_loop, _random(2, 4, 2, 3, seed=1), 4
+        "one anchor, a map of 2 × 3", _rows_by_loop, normal(2, 4, 2, 3, seed=1), 4
     )
     yield Case.from_reference(
         "memory laid out as channels_last",
         _rows_by_loop,
-        _random(2, 6, 3, 2, seed=2).to(memory_format=torch.channels_last),
+        normal(2, 6, 3, 2, seed=2).to(memory_format=torch.channels_last),
         3,
+        hardening=True,
     )
     yield Case(
         "four channels that are to be groups of three",
@@ -199,25 +195,29 @@ def _hard_negative_cases() -> Iterator[Case]:
         "fewer background anchors than asked for",
         (torch.tensor([[0.2, 0.1, 0.4]]), torch.tensor([[False, True, True]])),
         expected=torch.tensor([[True, False, False]]),
+        hardening=True,
     )
     yield Case(
         "a picture without objects",
         (torch.tensor([[0.4, 0.1, 0.3, 0.2]]), torch.zeros(1, 4, dtype=torch.bool)),
         {"ratio": 2},
         expected=torch.tensor([[True, False, True, False]]),
+        hardening=True,
     )
     yield Case(
         "nothing but objects",
         (torch.tensor([[0.4, 0.1]]), torch.ones(1, 2, dtype=torch.bool)),
         expected=torch.zeros(1, 2, dtype=torch.bool),
+        hardening=True,
     )
     yield Case(
         "equal losses, all of them 0",
         (torch.zeros(1, 5), torch.tensor([[True, False, False, False, False]])),
         {"ratio": 2},
         expected=torch.tensor([[False, True, True, False, False]]),
+        hardening=True,
     )
-    generator = torch.Generator().manual_seed(3)
+    generator = seeded(3)
     many = torch.rand(4, 200, generator=generator, dtype=torch.float64)
     some = torch.rand(4, 200, generator=generator) < 0.03
     yield Case.from_reference(
@@ -399,7 +399,11 @@ def _average_precision_cases() -> Iterator[Case]:
         arguments = torch.tensor(scores), _bools(right), truths
         value = _area_by_hits(*arguments) if expected is None else expected
         return Case(
-            name, arguments, expected=torch.as_tensor(value).float(), call=_number
+            name,
+            arguments,
+            expected=torch.as_tensor(value).float(),
+            hardening=name.startswith(("no reports", "equal scores")),
+            call=_number,
         )
 
     falling = [0.9, 0.8, 0.7, 0.6]
@@ -412,7 +416,7 @@ def _average_precision_cases() -> Iterator[Case]:
     yield case("one truth, reported three times", falling[:3], "rww", 1, 1.0)
     yield case("wrong ones first", falling, "wwrr", 2, 0.5)
     yield case("equal scores: wrong, right, in this order", [0.5, 0.5], "wr", 1, 0.5)
-    generator = torch.Generator().manual_seed(4)
+    generator = seeded(4)
     scores = torch.rand(300, generator=generator).tolist()
     right = "".join("rw"[int(torch.rand((), generator=generator) > s)] for s in scores)
     yield case("300 reports", scores, right, right.count("r") + 40)

@@ -6,13 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from lesson_utils import style_transfer
+from lesson_utils.grading.draws import normal
 from lesson_utils.grading.exercise import Case, Exercise, Mistake
-
-
-def _random(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> Tensor:
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randn(*shape, generator=generator, dtype=dtype)
-
 
 # gram_matrix ------------------------------------------------------------------------
 
@@ -30,18 +25,18 @@ def _gram_cases() -> Iterator[Case]:
         (by_hand,),
         expected=torch.tensor([[[5.0, 3], [3, 9]]]) / 4,
     )
-    features = _random(1, 3, 4, 5) + 1
+    features = normal(1, 3, 4, 5) + 1
     yield Case.from_reference("random numbers", _gram_reference, features)
     yield Case.from_reference(
         "their gradient", _gram_reference, features, gradient=True
     )
     yield Case.from_reference(
-        "a batch of two", _gram_reference, _random(2, 3, 4, 4, seed=1) + 1
+        "a batch of two", _gram_reference, normal(2, 3, 4, 4, seed=1) + 1
     )
-    yield Case.from_reference("one position", _gram_reference, _random(2, 4, 1, 1))
-    strided = _random(1, 4, 5, 3, seed=2).permute(0, 3, 1, 2) + 1
+    yield Case.from_reference("one position", _gram_reference, normal(2, 4, 1, 1))
+    strided = normal(1, 4, 5, 3, seed=2).permute(0, 3, 1, 2) + 1
     yield Case.from_reference(
-        "a tensor that is not contiguous", _gram_reference, strided
+        "a tensor that is not contiguous", _gram_reference, strided, hardening=True
     )
     double = features.repeat(1, 1, 2, 1)
     yield Case(
@@ -187,17 +182,27 @@ def _tv_cases() -> Iterator[Case]:
         expected=torch.tensor((7 / 4 + 2 / 3) / 2),
     )
     yield Case("falling steps", (by_hand.neg(),), expected=torch.tensor(29 / 24))
-    images = _random(2, 3, 4, 5)
+    images = normal(2, 3, 4, 5)
     yield Case.from_reference("random numbers", _tv_reference, images)
     yield Case.from_reference("their gradient", _tv_reference, images, gradient=True)
     yield Case(
         "a picture of one colour", (torch.ones(1, 3, 4, 4),), expected=torch.tensor(0.0)
     )
     yield Case.from_reference(
-        "one row, with nothing below it", _tv_reference, _random(1, 3, 1, 5)
+        "one row, with nothing below it",
+        _tv_reference,
+        normal(1, 3, 1, 5),
+        hardening=True,
     )
-    yield Case.from_reference("one column", _tv_reference, _random(1, 3, 5, 1))
-    yield Case("a single pixel", (torch.ones(1, 3, 1, 1),), expected=torch.tensor(0.0))
+    yield Case.from_reference(
+        "one column", _tv_reference, normal(1, 3, 5, 1), hardening=True
+    )
+    yield Case(
+        "a single pixel",
+        (torch.ones(1, 3, 1, 1),),
+        expected=torch.tensor(0.0),
+        hardening=True,
+    )
 
 
 def _tv_with(images, step, combine=lambda a, b: (a + b) / 2):
@@ -354,13 +359,13 @@ def _small_layers(*, inplace: bool) -> nn.Sequential:
         nn.ReLU(inplace=inplace),
     ).double()
     for seed, parameter in enumerate(layers.parameters()):
-        parameter.data.copy_(_random(*parameter.shape, seed=seed))
+        parameter.data.copy_(normal(*parameter.shape, seed=seed))
         parameter.requires_grad_(False)
     return layers
 
 
 def _extract_cases() -> Iterator[Case]:
-    images, plain = _random(1, 2, 6, 6, seed=9), _small_layers(inplace=False)
+    images, plain = normal(1, 2, 6, 6, seed=9), _small_layers(inplace=False)
     doubling = nn.Sequential(nn.Tanh(), nn.Softsign(), nn.Softplus())
     numbers = torch.tensor([0.0, 1.0]).reshape(1, 1, 1, 2)
     yield Case(
@@ -380,13 +385,21 @@ def _extract_cases() -> Iterator[Case]:
         ),
         ("ReLUs that work in place", _small_layers(inplace=True), [0, 3, 4]),
     ):
-        yield Case.from_reference(name, _extract_reference, layers, images, wanted)
+        yield Case.from_reference(
+            name,
+            _extract_reference,
+            layers,
+            images,
+            wanted,
+            hardening="in place" in name or "behind the last" in name,
+        )
     yield Case.from_reference(
         "a first layer that works in place",
         _extract_reference,
         nn.Sequential(nn.ReLU(inplace=True), nn.Tanh()),
         images,
         [1],
+        hardening=True,
     )
     yield Case(
         "the gradient of the picture",

@@ -173,7 +173,7 @@ class Creatures(Dataset):
             label=self.classes.index(attributes.type),
             mask=torch.from_numpy(indices > 0),
             attributes=attributes,
-            color=torch.from_numpy(colours[:, 4 * BODY + BASE].copy()),
+            color=torch.from_numpy(colors[:, 4 * BODY + BASE].copy()),
             color_name=_NAME_OF_PALETTE[attributes.palette],
         )
 

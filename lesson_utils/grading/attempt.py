@@ -12,6 +12,7 @@ from lesson_utils.grading.show import name_arguments
 from lesson_utils.grading.tensors import Rules
 
 _EXACT = Rules(rtol=0.0, atol=0.0)
+NOTHING: Any = object()  # an answer that was never called returned nothing
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,6 +26,8 @@ class Attempt:
         value: what it returned, cut from the graph.
         gradients: with respect to the floating arguments, if the case asks for them.
         changed: the names of the arguments that the call changed in place.
+        returned: where the case has a `call` of its own, what the answer gave back to
+            it the last time, or `NOTHING`.
     """
 
     case: Case
@@ -33,6 +36,7 @@ class Attempt:
     value: Any
     gradients: tuple
     changed: tuple[str, ...]
+    returned: Any = NOTHING
 
     @property
     def rules(self) -> Rules:
@@ -59,10 +63,18 @@ def attempt(
     """
     wanted = case.gradients is not None
     args, kwargs, leaves = copy_inputs(case.args, case.kwargs, gradient=wanted)
+    returned = [NOTHING]
+
+    def recorded(*args: Any, **kwargs: Any) -> Any:
+        returned[0] = NOTHING
+        returned[0] = answer(*args, **kwargs)
+        return returned[0]
 
     def work() -> tuple[Any, tuple]:
-        call = case.call or _plain_call
-        result = call(answer, *args, **kwargs)
+        if case.call:
+            result = case.call(recorded, *args, **kwargs)
+        else:
+            result = answer(*args, **kwargs)
         return detached(result), gradients_of(result, leaves) if wanted else ()
 
     run = run_guarded(work, seconds)
@@ -74,7 +86,7 @@ def attempt(
         for (name, old), new in zip(before.items(), after, strict=True)
         if is_comparable(old) and compare(old, new, _EXACT)
     )
-    return Attempt(case, before, run, value, gradients, changed)
+    return Attempt(case, before, run, value, gradients, changed, returned[0])
 
 
 def arguments_of(case: Case, solution: Callable[..., Any]) -> dict[str, Any]:
@@ -114,7 +126,3 @@ def agree(left: Attempt, right: Attempt) -> bool:
         (left.value, *left.gradients), (right.value, *right.gradients), strict=True
     )
     return all(compare(one, other, left.rules) is None for one, other in pairs)
-
-
-def _plain_call(answer: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    return answer(*args, **kwargs)

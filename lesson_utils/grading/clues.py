@@ -1,7 +1,11 @@
-"""General hints, for a wrong result that matches no known mistake."""
+"""General hints, for a wrong result that matches no known mistake.
 
+Each says what can be seen in the result, and asks where that may come from.
+"""
+
+import functools
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Mapping, Sequence
 from types import GeneratorType
 from typing import Any
 
@@ -11,7 +15,7 @@ from torch import Tensor
 
 # Exceptions, parts of their messages, and what they tell.
 _EXCEPTIONS = (
-    (RecursionError, "", "Your function calls itself without end: where does it stop?"),
+    (RecursionError, "", "Your function calls itself too deep, if not without end."),
     (SystemExit, "", "`return` ends a function; `exit` would end the whole program."),
     (
         RuntimeError,
@@ -93,7 +97,7 @@ def shape_clue(expected: torch.Size, got: torch.Size) -> str:
     if math.prod(expected) == math.prod(got):
         return "The number of elements is right: look at how you reshape."
     if math.prod(got) == 1:
-        return "You reduced over every axis: which `dim` should go?"
+        return "A single number came back: which `dim` should go, and which stay?"
     if len(got) > len(expected):
         return "There are axes too many: is a reduction missing, or did two broadcast?"
     return ""
@@ -109,43 +113,158 @@ def value_clue(expected: Tensor, got: Tensor) -> str:
     Returns:
         A sentence or two; empty if nothing is known.
     """
-    if expected.dtype == torch.bool:
-        inverted = torch.equal(got, ~expected)
-        return "Everything is inverted: true where false is due." if inverted else ""
-    if expected.is_complex():
+    return common_clue([([(expected, got)], {})])
+
+
+def common_clue(
+    results: Sequence[tuple[Sequence[tuple[Tensor, Tensor]], Mapping[str, Any]]],
+) -> str:
+    """What the wrong values of several results have in common, if anything.
+
+    An observation is worth nothing if it holds here and not there: one that is said
+    holds of every pair that can show it.
+
+    Args:
+        results: for each the pairs (due, came), of one shape and dtype and with other
+            values, and the arguments by name that led to them.
+
+    Returns:
+        A sentence or two; empty if nothing is known.
+    """
+    for observe in _OBSERVATIONS:
+        seen = [
+            observe(due, came, arguments)
+            for pairs, arguments in results
+            for due, came in pairs
+        ]
+        texts = [text for text in seen if text is not None]
+        if texts and all(texts):
+            if len(set(texts)) == 1:
+                return texts[0]
+            if observe in _MEASURED:
+                return f"{texts[0]} On other input it is another number."
+    return ""
+
+
+# Each looks at what was due and what came, and answers with a sentence if it holds,
+# with an empty one if it does not, and with None where the values could not show it.
+
+
+def _unchanged(due: Tensor, came: Tensor, arguments: Mapping[str, Any]) -> str | None:
+    for name, value in arguments.items():
+        if isinstance(value, np.ndarray):
+            value = torch.tensor(np.array(value, order="C"))
+        if isinstance(value, Tensor) and value.shape == came.shape and value.numel():
+            same = torch.equal(value.detach().cpu().to(came.dtype), came)
+            if same and value.numel() > 1:
+                return f"This is `{name}`, unchanged."
+    return ""
+
+
+def _inverted(due: Tensor, came: Tensor, arguments: Mapping[str, Any]) -> str | None:
+    if due.dtype != torch.bool or not torch.equal(came, ~due):
         return ""
-    expected, got = expected.double(), got.double()
-    if not (expected.isfinite().all() and got.isfinite().all()):
+    return "Everything is inverted: true where false is due."
+
+
+def _of_numbers(observe: Callable[[Tensor, Tensor], str | None]) -> Callable:
+    """An observation of real, finite numbers, in double precision."""
+
+    @functools.wraps(observe)
+    def observe_any(due: Tensor, came: Tensor, arguments: Mapping[str, Any]):
+        if due.dtype == torch.bool or due.is_complex():
+            return ""
+        if due.dtype in (torch.float16, torch.bfloat16):
+            return None  # too coarse to tell one thing from another
+        due, came = due.double(), came.double()
+        finite = due.isfinite().all() and came.isfinite().all()
+        return observe(due, came) if finite else ""
+
+    return observe_any
+
+
+@_of_numbers
+def _sign(due: Tensor, came: Tensor) -> str | None:
+    return "The sign is the wrong way round." if _close(came, -due) else ""
+
+
+@_of_numbers
+def _constant(due: Tensor, came: Tensor) -> str | None:
+    if _is_uniform(due):  # then a constant is due
+        return None
+    if not _is_uniform(came):
         return ""
-    return next(_value_clues(expected, got), "")
+    value = came.flatten()[0].item()
+    return "Every value is zero." if value == 0 else f"Every value is {value:.4g}."
 
 
-def _value_clues(expected: Tensor, got: Tensor) -> Iterator[str]:
-    if _close(got, expected):
-        yield "Nearly right: is something rounded, or an epsilon added?"
-    if _close(got, -expected):
-        yield "The sign is the wrong way round."
-    # A single number, or equal ones, are a multiple of anything.
-    if expected.numel() > 1 and not _close(expected, expected.flatten()[0]):
-        largest = expected.abs().argmax()
-        factor = got.flatten()[largest] / expected.flatten()[largest]
-        if _close(got, factor * expected):
-            yield _factor_clue(factor.item())
-        offset = (got - expected).flatten()[0]
-        if _close(got - offset, expected):
-            yield f"Every value is too large by the same {offset.item():.4g}."
-    square = expected.dim() >= 2 and expected.shape[-1] == expected.shape[-2]
-    if square and _close(got, expected.mT):
-        yield "The result is transposed."
-    if _close(got.flatten().sort().values, expected.flatten().sort().values):
-        yield "The values are right, but in another order."
-
-
-def _factor_clue(factor: float) -> str:
-    if factor == 0:
-        return "Every value is zero."
-    inverse = f" (1/{1 / factor:.4g})" if abs(factor) < 1 else ""
+@_of_numbers
+def _multiple(due: Tensor, came: Tensor) -> str | None:
+    if _is_uniform(due):  # a single number, or equal ones, are a multiple of anything
+        return None
+    largest = due.abs().argmax()
+    factor = (came.flatten()[largest] / due.flatten()[largest]).item()
+    if not _close(came, factor * due):
+        return ""
+    inverse = f" (1/{1 / factor:.4g})" if 0 < abs(factor) < 1 else ""
     return f"Every value is {factor:.4g}{inverse} times what is due."
+
+
+@_of_numbers
+def _offset(due: Tensor, came: Tensor) -> str | None:
+    if _is_uniform(due):
+        return None
+    offset = (came - due).flatten()[0].item()
+    if not _close(came - offset, due):
+        return ""
+    word = "large" if offset > 0 else "small"
+    return f"Every value is too {word} by the same {abs(offset):.4g}."
+
+
+@_of_numbers
+def _transposed(due: Tensor, came: Tensor) -> str | None:
+    if due.dim() < 2 or due.shape[-1] != due.shape[-2]:
+        return ""
+    return "The result is transposed." if _close(came, due.mT) else ""
+
+
+@_of_numbers
+def _reversed(due: Tensor, came: Tensor) -> str | None:
+    for dim in range(due.dim()):
+        if due.shape[dim] > 2 and _close(came, due.flip(dim)):
+            return f"The values are in reverse order along dimension {dim}."
+    return ""
+
+
+@_of_numbers
+def _reordered(due: Tensor, came: Tensor) -> str | None:
+    ordered = [values.flatten().sort().values for values in (came, due)]
+    return "The values are right, but in another order." if _close(*ordered) else ""
+
+
+@_of_numbers
+def _rounded(due: Tensor, came: Tensor) -> str | None:
+    near = "Nearly right: is something rounded, or an epsilon added?"
+    return near if _close(came, due) else ""
+
+
+_MEASURED = (_multiple, _offset)
+_OBSERVATIONS = (
+    _unchanged,
+    _inverted,
+    _rounded,
+    _sign,
+    _constant,
+    _multiple,
+    _offset,
+    _transposed,
+    _reversed,
+    _reordered,
+)
+
+
+def _is_uniform(values: Tensor) -> bool:
+    return values.numel() < 2 or _close(values, values.flatten()[0])
 
 
 def _close(left: Tensor, right: Tensor) -> bool:

@@ -1,5 +1,6 @@
 """Where a result differs from what was expected, and what that looks like."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ _KINDS = (
     (dict, "a dict"),
     (type(None), "None"),
 )
+_WITH_VALUES = ("a tensor", "a NumPy array", "an int", "a float")
 _ALSO = {"a float": "an int", "a tuple": "a list", "a list": "a tuple"}
 
 
@@ -96,6 +98,52 @@ def compare(expected: Any, got: Any, rules: Rules) -> Difference | None:
         if same
         else Difference(f"{brief(got)} came back, {brief(expected)} is due")
     )
+
+
+def differing_pairs(
+    expected: Any, got: Any, rules: Rules
+) -> list[tuple[Tensor, Tensor]]:
+    """The tensors of a result that differ from those expected in their values alone.
+
+    Args:
+        expected: as for `compare`.
+        got: anything.
+        rules: tolerances.
+
+    Returns:
+        What was due and what came, of equal shape and dtype; nothing if the result
+        differs in anything but values.
+    """
+    pairs = list(_leaves(expected, got, rules))
+    return [] if None in pairs else pairs
+
+
+def _leaves(
+    expected: Any, got: Any, rules: Rules
+) -> Iterator[tuple[Tensor, Tensor] | None]:
+    """Each pair that differs; None for one that differs in more than its values."""
+    if compare(expected, got, rules) is None:
+        return
+    kind = kind_of(expected)
+    if kind in ("a tuple", "a list") and isinstance(got, tuple | list):
+        if len(got) != len(expected):
+            yield None
+        for due, came in zip(expected, got, strict=False):
+            yield from _leaves(due, came, rules)
+    elif kind == "a dict" and isinstance(got, dict) and got.keys() == expected.keys():
+        for key, due in expected.items():
+            yield from _leaves(due, got[key], rules)
+    elif kind_of(got) != kind or kind not in _WITH_VALUES:
+        yield None
+    else:
+        due, came = (
+            v if isinstance(v, Tensor) else torch.tensor(np.array(v, order="C"))
+            for v in (expected, got)
+        )
+        facts = ("shape", "dtype", "layout", "device")
+        alike = all(getattr(due, fact) == getattr(came, fact) for fact in facts)
+        strided = alike and due.layout == torch.strided
+        yield (due.detach().cpu(), came.detach().cpu()) if strided else None
 
 
 def _compare_arrays(

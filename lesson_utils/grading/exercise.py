@@ -17,6 +17,10 @@ NOT_GIVEN: Any = object()  # `expected=None` is a promise too: the function retu
 class Case:
     """One call of the reader's function, and what it must do.
 
+    A case is of one of two kinds. *The idea*: ordinary values and gradients; an answer
+    that passes all of these is right. *Hardening*: what is empty, tied, extreme, NaN
+    or refused; it is asked for once the idea is right.
+
     The answer always gets deep copies of `args` and `kwargs`, and may not change them.
     Before each call the global generators of torch, numpy and `random` are seeded.
 
@@ -27,13 +31,15 @@ class Case:
         expected: a tensor, array, number, bool, string or None, or a tuple, list or
             dict of them. Shape, dtype and device must agree too.
         raises: instead of `expected`, the exception (or a tuple of several) due.
+        hardening: whether the case hardens an answer that has the idea; by default,
+            whether it `raises`.
         gradients: the gradients of the result with respect to each floating tensor
             among the arguments, in order; None skips one. A result that is not a
-            single number is first weighted with `_gradients.cotangent_like` and
+            single number is first weighted with `gradients.cotangent_like` and
             summed, so that mistakes of opposite sign do not cancel.
         rtol: relative tolerance; by default chosen by dtype.
-        atol: absolute tolerance; by default chosen by dtype. Where right values are
-            tiny, give 0.
+        atol: absolute tolerance; by default chosen by the dtype and the largest value
+            that is expected. Where right values are tiny, give 0.
         same_dtype: whether the result must have the dtype of `expected`.
         call: `call(answer, *args, **kwargs)` returns what is compared: for an answer
             that is a class, or whose work shows elsewhere than in its result.
@@ -48,6 +54,7 @@ class Case:
     _: KW_ONLY
     expected: Any = NOT_GIVEN
     raises: type[BaseException] | tuple[type[BaseException], ...] | None = None
+    hardening: bool | None = None
     gradients: tuple[Tensor | None, ...] | None = None
     rtol: float | None = None
     atol: float | None = None
@@ -57,6 +64,8 @@ class Case:
     def __post_init__(self):
         for fault in _faults_of_case(self):
             raise ValueError(f"case {self.name!r}: {fault}")
+        if self.hardening is None:
+            object.__setattr__(self, "hardening", self.raises is not None)
 
     @classmethod
     def from_reference(
@@ -66,6 +75,7 @@ class Case:
         /,
         *args: Any,
         gradient: bool = False,
+        hardening: bool = False,
         rtol: float | None = None,
         atol: float | None = None,
         same_dtype: bool = True,
@@ -80,6 +90,7 @@ class Case:
                 not be the exercise's own solution.
             *args: the positional arguments.
             gradient: whether the reference's gradients are expected too.
+            hardening: as for `Case`.
             rtol: as for `Case`.
             atol: as for `Case`.
             same_dtype: as for `Case`.
@@ -98,6 +109,7 @@ class Case:
             args,
             kwargs,
             expected=detached(result),
+            hardening=hardening,
             gradients=gradients,
             rtol=rtol,
             atol=atol,
@@ -147,7 +159,7 @@ class Exercise:
             raise ValueError(f"exercise {self.name!r}: {fault}")
 
     def list_cases(self) -> list[Case]:
-        """The cases, made anew.
+        """The cases, made anew: first those of the idea, then those that harden it.
 
         Returns:
             At least one.
@@ -161,7 +173,7 @@ class Exercise:
             raise ValueError(f"exercise {self.name!r}: has no cases")
         if twice := {name for name in names if names.count(name) > 1}:
             raise ValueError(f"exercise {self.name!r}: cases share a name: {twice}")
-        return cases
+        return sorted(cases, key=lambda case: bool(case.hardening))
 
 
 def _faults_of_case(case: Case) -> Iterable[str]:

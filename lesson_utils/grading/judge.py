@@ -3,12 +3,13 @@
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
+from types import GeneratorType
 from typing import Any
 
 from torch import Tensor
 
-from lesson_utils.grading.attempt import Attempt
-from lesson_utils.grading.clues import exception_clue
+from lesson_utils.grading.attempt import NOTHING, Attempt
+from lesson_utils.grading.clues import exception_clue, type_clue
 from lesson_utils.grading.compare import compare
 from lesson_utils.grading.exercise import Case
 from lesson_utils.grading.sandbox import Raised
@@ -36,6 +37,21 @@ class Fault:
     got: str
     hint: str = ""
     expected: str = ""
+
+
+@dataclass(frozen=True)
+class Record:
+    """A case, and what became of it.
+
+    Args:
+        case: the case.
+        attempt: an answer's run on it; None if the answer could not be called.
+        fault: what is wrong; None if nothing is.
+    """
+
+    case: Case
+    attempt: Attempt | None
+    fault: Fault | None
 
 
 def signature_fault(
@@ -92,7 +108,7 @@ def judge(attempt: Attempt) -> Fault | None:
         )
     if run.raised:
         due = case.raises is not None and issubclass(run.raised.type, case.raises)
-        return None if due else _raised_fault(run.raised)
+        return None if due else _raised_fault(attempt)
     if case.raises is not None:
         return Fault("it raised nothing", brief(attempt.value))
     return _value_fault(attempt) or _gradient_fault(attempt) or _changed_fault(attempt)
@@ -107,13 +123,34 @@ def expected_text(case: Case) -> str:
     Returns:
         The value, or the exception that is due.
     """
-    if case.raises is None:
-        return brief(case.expected)
+    return f"raises {kinds_text(case)}" if case.raises else brief(case.expected)
+
+
+def kinds_text(case: Case) -> str:
+    """The exceptions that a case expects, as text.
+
+    Args:
+        case: a case that expects one.
+
+    Returns:
+        Such as "ValueError or IndexError".
+    """
     kinds = case.raises if isinstance(case.raises, tuple) else (case.raises,)
-    return "raises " + " or ".join(kind.__name__ for kind in kinds)
+    return " or ".join(kind.__name__ for kind in kinds)
 
 
-def _raised_fault(raised: Raised) -> Fault:
+def _raised_fault(attempt: Attempt) -> Fault:
+    raised: Raised = attempt.run.raised
+    back = attempt.returned
+    own_code_runs = callable(back) or isinstance(back, GeneratorType)
+    if back is not NOTHING and not (own_code_runs and raised.line[0]):
+        # The answer came to its end; it is the check that could do nothing with it.
+        return Fault(
+            f"what came back is of no use here: {raised.text.splitlines()[0]}",
+            brief(back),
+            # What was due of the answer itself is known to the case's call alone.
+            type_clue(NOTHING, back) if back is None else "",
+        )
     number, source = raised.line
     place = f"\nline {number}: {source}".rstrip(": ") if number else ""
     hint = exception_clue(raised.type, raised.text)

@@ -19,8 +19,9 @@ class Report:
 
     Args:
         path: the notebook.
-        states: of each exercise by full name: "right", "wrong (<first failing case>)",
-            "not attempted", or "not found" for one of its chapter it never checked.
+        states: of each exercise by full name: "right", "right, not hardened (<first
+            failing case>)", "wrong (<first failing case>)", "not attempted", or "not
+            found" for one of its chapter it never checked.
         raised: the cells that raised, each in a line.
         stopped: why it could not be run to its end; empty if it could.
     """

@@ -14,6 +14,7 @@ class Failure:
         got: what came back.
         problem: what is wrong with it, in one line.
         hint: what it may come from; may be empty.
+        hardening: whether the case hardens what is right already.
     """
 
     case: str
@@ -22,6 +23,7 @@ class Failure:
     got: str
     problem: str
     hint: str
+    hardening: bool = False
 
 
 @dataclass(frozen=True)
@@ -32,8 +34,10 @@ class Outcome:
         name: the exercise's name, with its chapter if it belongs to one.
         cases: how many cases the exercise has.
         attempted: False if the answer is still the stub.
-        failures: the cases that fail, in order; those after a time limit are not run.
+        failures: the cases that fail, those of the idea first; those after a time
+            limit are not run.
         notes: what is worth saying beside right and wrong.
+        hardening: how many of the cases harden an answer that has the idea.
     """
 
     name: str
@@ -41,6 +45,12 @@ class Outcome:
     attempted: bool = True
     failures: list[Failure] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    hardening: int = 0
+
+    @property
+    def correct(self) -> bool:
+        """Whether the answer was attempted and every case of the idea passes."""
+        return self.attempted and all(failure.hardening for failure in self.failures)
 
     @property
     def passed(self) -> bool:
@@ -49,7 +59,9 @@ class Outcome:
 
     @property
     def state(self) -> str:
-        """One of "right", "wrong" and "not attempted"."""
+        """One of "right", "right, not hardened", "wrong" and "not attempted"."""
         if not self.attempted:
             return "not attempted"
-        return "wrong" if self.failures else "right"
+        if not self.correct:
+            return "wrong"
+        return "right" if self.passed else "right, not hardened"

@@ -48,12 +48,16 @@ def outcome_record(outcome: Outcome) -> dict[str, Any]:
         outcome: the outcome.
 
     Returns:
-        The exercise's name and state; if wrong, the first failing case and its hint.
+        The exercise's name and state, whether it is correct and how many cases of each
+        kind fail; of the first of those the name and the hint.
     """
     first = outcome.failures[0] if outcome.failures else None
     return {
         "name": outcome.name,
         "state": outcome.state,
+        "correct": outcome.correct,
+        "failed": sum(not failure.hardening for failure in outcome.failures),
+        "to_harden": sum(failure.hardening for failure in outcome.failures),
         "case": first.case if first else None,
         "hint": first.hint if first else None,
     }
@@ -72,6 +76,9 @@ def outcome_text(outcome: Outcome) -> str:
     for title, text in _facts(outcome):
         # Values stand below each other, to be compared at a glance.
         lines.append(f"  {title + ':':<10}" + text.replace("\n", "\n" + " " * 12))
+    for names, problem, expected, hint in _left_to_harden(outcome):
+        lines.append(f"  – {names}: {problem} ({expected})")
+        lines += [f"    Hint: {hint}"] if hint else []
     return "\n".join([*lines, *outcome.notes])
 
 
@@ -84,14 +91,22 @@ def outcome_html(outcome: Outcome) -> str:
     Returns:
         HTML in which everything that came from the reader is escaped.
     """
-    state = "todo" if outcome.state == "not attempted" else outcome.state
+    state = "right" if outcome.correct else "wrong" if outcome.attempted else "todo"
     parts = [f"<p><strong>{_headline(outcome)}</strong> {_rich(_summary(outcome))}</p>"]
-    if outcome.failures:
+    if facts := _facts(outcome):
         rows = (
             f'<dt>{title}</dt><dd style="{_DD}">{_value(title, text)}</dd>'
-            for title, text in _facts(outcome)
+            for title, text in facts
         )
         parts.append(f"<dl>{''.join(rows)}</dl>")
+    if left := _left_to_harden(outcome):
+        items = (
+            f"<li>{escape(names)}: {_rich(problem)} ({_rich(expected)})"
+            + (f"<br>{_rich(hint)}" if hint else "")
+            + "</li>"
+            for names, problem, expected, hint in left
+        )
+        parts.append(f"<ul>{''.join(items)}</ul>")
     parts += [f'<p class="lc-check-note">{_rich(note)}</p>' for note in outcome.notes]
     style = _CARD.format(_BARS[state])
     opening = f'<div class="lc-check lc-check-{state}" role="status" style="{style}">'
@@ -99,11 +114,9 @@ def outcome_html(outcome: Outcome) -> str:
 
 
 def _headline(outcome: Outcome) -> str:
-    return {
-        "right": "Right.",
-        "wrong": "Not right yet.",
-        "not attempted": "Not attempted yet.",
-    }[outcome.state]
+    if outcome.correct:
+        return "Right."
+    return "Not right yet." if outcome.attempted else "Not attempted yet."
 
 
 def _summary(outcome: Outcome) -> str:
@@ -116,6 +129,12 @@ def _summary(outcome: Outcome) -> str:
     if outcome.passed:
         only = "the one case passes" if outcome.cases == 1 else _all(outcome.cases)
         return f"`{short}`: {only}."
+    if outcome.correct:
+        ordinary, left = outcome.cases - outcome.hardening, len(outcome.failures)
+        return (
+            f"`{short}`: {_all(ordinary)}. To harden it, look at {left} of "
+            f"{outcome.hardening} more:"
+        )
     return f"`{short}`, case “{outcome.failures[0].case}”:"
 
 
@@ -124,8 +143,8 @@ def _all(cases: int) -> str:
 
 
 def _facts(outcome: Outcome) -> list[tuple[str, str]]:
-    """The first failure, one titled text after another."""
-    if not outcome.failures:
+    """The first failure of the idea, one titled text after another."""
+    if outcome.correct or not outcome.failures:
         return []
     first: Failure = outcome.failures[0]
     facts = [
@@ -135,6 +154,29 @@ def _facts(outcome: Outcome) -> list[tuple[str, str]]:
         ("Problem", first.problem),
     ]
     return [*facts, ("Hint", first.hint)] if first.hint else facts
+
+
+def _left_to_harden(outcome: Outcome) -> list[tuple[str, str, str, str]]:
+    """Names, problem, what is due and hint of what a right answer does not do yet.
+
+    Cases that come to the same are told together.
+    """
+    if not outcome.correct:
+        return []
+    told: dict[tuple[str, str, str], list[str]] = {}
+    for failure in outcome.failures:
+        due = failure.expected
+        due = due if due.startswith("raises ") else f"{_line(due)} is due"
+        told.setdefault((failure.problem, due, failure.hint), []).append(failure.case)
+    return [
+        (", ".join(f"“{name}”" for name in names), *facts)
+        for facts, names in told.items()
+    ]
+
+
+def _line(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= 80 else line[:79] + "…"
 
 
 def _value(title: str, text: str) -> str:

@@ -36,7 +36,8 @@ class Rules:
 
     Args:
         rtol: relative tolerance, None for one that fits the dtype.
-        atol: absolute tolerance, None for one that fits the dtype.
+        atol: absolute tolerance, None for one that fits the dtype and grows with the
+            largest value expected.
         same_dtype: whether dtypes must agree.
     """
 
@@ -69,6 +70,7 @@ def compare_tensors(expected: Tensor, got: Tensor, rules: Rules) -> Difference |
     rtol, atol = _tolerance(expected.dtype, got.dtype, rules)
     expected, got = _widened(expected, got)
     if expected.is_floating_point() or expected.is_complex():
+        atol = atol * max(1.0, _largest(expected)) if rules.atol is None else atol
         same = torch.isclose(got, expected, rtol=rtol, atol=atol, equal_nan=True)
         lost = got.isfinite().logical_not() & expected.isfinite()
         if lost.any():
@@ -101,6 +103,12 @@ def _tolerance(
         rtol if rules.rtol is None else rules.rtol,
         atol if rules.atol is None else rules.atol,
     )
+
+
+def _largest(expected: Tensor) -> float:
+    """The largest finite size: sums of such numbers are rounded in its last digits."""
+    sizes = expected.abs()
+    return max(sizes[sizes.isfinite()].flatten().tolist(), default=0.0)
 
 
 def _widened(expected: Tensor, got: Tensor) -> tuple[Tensor, Tensor]:

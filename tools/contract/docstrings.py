@@ -241,7 +241,7 @@ def _is_tensor(annotation: ast.expr | None) -> bool:
 
 
 def _raises(node: ast.AST, tree: ast.Module) -> bool:
-    """Whether it raises, or calls one of its module, or an argument check, that does."""
+    """Whether it raises, or calls one of its module or a check that does."""
     defined = {n.name: n for n in tree.body if isinstance(n, Function | ast.ClassDef)}
     seen, waiting = set(), [node]
     while waiting:
