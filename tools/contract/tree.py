@@ -12,18 +12,6 @@ from tools.contract.listing import list_exercises
 from tools.contract.notebook import Notebook, read_notebook
 from tools.contract.syntax import parse
 
-# The book's parts, in the order of reading: folder and caption.
-PARTS = {
-    "foundations": "Foundations",
-    "losses": "Losses and measures",
-    "attention": "Attention and pooling",
-    "generating": "Generating",
-    "training": "Training with little",
-    "detection": "Detecting",
-    "fine_grained": "Fine-grained",
-    "project": "Project",
-}
-
 
 @dataclass(frozen=True)
 class Module:
@@ -82,6 +70,22 @@ class Tree:
         except (OSError, yaml.YAMLError):
             return ()
         return tuple(toc_entries(toc))
+
+    @cached_property
+    def parts(self) -> dict[str, str]:
+        """The parts that hold chapters: folder and caption, in order."""
+        parts: dict[str, str] = {}
+        for caption, file in self.toc:
+            for folder in file.split("/")[1:-1]:
+                parts.setdefault(folder, caption)
+        return parts
+
+    @cached_property
+    def chapters(self) -> tuple[Notebook, ...]:
+        """The notebooks that `_toc.yml` lists, in order."""
+        notebooks = {notebook.path: notebook for notebook in self.notebooks}
+        paths = (f"{file.removesuffix('.ipynb')}.ipynb" for _, file in self.toc)
+        return tuple(notebooks[path] for path in paths if path in notebooks)
 
     @cached_property
     def notebooks(self) -> tuple[Notebook, ...]:
