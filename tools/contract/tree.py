@@ -1,7 +1,7 @@
 """The tree of the book as the rules see it: every file read and parsed once."""
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -74,11 +74,7 @@ class Tree:
     @cached_property
     def parts(self) -> dict[str, str]:
         """The parts that hold chapters: folder and caption, in order."""
-        parts: dict[str, str] = {}
-        for caption, file in self.toc:
-            for folder in file.split("/")[1:-1]:
-                parts.setdefault(folder, caption)
-        return parts
+        return parts_of(self.toc)
 
     @cached_property
     def chapters(self) -> tuple[Notebook, ...]:
@@ -169,3 +165,19 @@ def toc_entries(node: object, caption: str = "") -> Iterator[tuple[str, str]]:
                 yield caption, str(node[key])
         for key in ("parts", "chapters", "sections"):
             yield from toc_entries(node.get(key), caption)
+
+
+def parts_of(toc: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """The parts of a table of contents that hold chapters.
+
+    Args:
+        toc: each page as (caption of its part, file).
+
+    Returns:
+        Folder and caption, in order; a folder's caption is that of its first page.
+    """
+    parts: dict[str, str] = {}
+    for caption, file in toc:
+        for folder in file.split("/")[1:-1]:
+            parts.setdefault(folder, caption)
+    return parts
