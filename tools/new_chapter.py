@@ -264,10 +264,11 @@ def new_chapter(
     toc = root / "_toc.yml"
     if not toc.is_file():
         raise FileNotFoundError(f"root must hold _toc.yml, got {str(root)!r}")
-    page = f"book/{part}/{stem}"
-    text = add_to_toc(toc.read_text("utf-8"), part, page, caption, after)
+    before = toc.read_text("utf-8")
+    _check_part(parts_of(toc_entries(_load(before))), part, caption, after)
     _check_arguments(root, stem, title)
     files = _files(part, stem, title)
+    text = add_to_toc(before, part, f"book/{part}/{stem}", caption, after)
     # In the same file system, so that moving a file is one step.
     with tempfile.TemporaryDirectory(dir=root, prefix=".new_chapter-") as folder:
         staged = Path(folder)
