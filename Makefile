@@ -29,10 +29,11 @@ serve: env  ## serve the built book on loopback
 look: env  ## screenshots of every page into _build/look, with a contact sheet
 	$(VENV) -m tools.look
 
-format: env  ## format modules, tests and notebooks, strip outputs that are not checked
+format: env  ## format code and notebooks, strip outputs, write the generated tables
 	$(VENV) -m ruff check --fix .
 	$(VENV) -m ruff format .
 	$(VENV) -m tools.tidy_notebooks
+	$(VENV) -m tools.tables
 
 bench: env  ## our code beside its peers, as ratios
 	$(VENV) -m benchmarks

@@ -8,9 +8,16 @@ import sys
 import pytest
 
 from tools import new_chapter as tool
+from tools.contract.generated import (
+    BEGIN,
+    END,
+    facts_are_true,
+    tables_are_up_to_date,
+)
 from tools.contract.rules import RULES
-from tools.contract.tree import PARTS, Tree
+from tools.contract.tree import Tree
 from tools.new_chapter import add_to_toc, new_chapter
+from tools.tables import write_tables
 
 TOC = """\
 # The only place that holds an order.
@@ -36,23 +43,31 @@ parts:
 
 # The rules that an unfinished chapter may break: they ask for content.
 UNFINISHED = {
-    "chapters_have_a_length",
     "chapters_have_figures",
     "checks_know_mistakes",
-    "exercises_are_stated",
+    "facts_are_true",  # until `python -m tools.tables` has run, as has the next
+    "tables_are_up_to_date",
     "nothing_is_left_to_do",
     "quizzes_are_short",
     "stubs_are_checked",
     "summaries_have_five_lines",
-    "tables_list_every_chapter",
     "terms_are_given_in_chinese",
 }
+
+PAGES = (
+    "README.md",
+    "book/index.md",
+    "book/exercises.md",
+    "book/hardware.md",
+    "book/glossary.md",
+)
+DETECTING = {"caption": "Detecting"}
 
 
 @pytest.fixture
 def root(tmp_path):
     """A book without chapters: the real package's shared code, and its settings."""
-    for folder in ("checks", "common", "data"):
+    for folder in ("checks", "common", "data", "grading"):
         shutil.copytree(
             tool.ROOT / "lesson_utils" / folder,
             tmp_path / "lesson_utils" / folder,
@@ -63,10 +78,14 @@ def root(tmp_path):
     for name in ("pyproject.toml", "lesson_utils/__init__.py"):
         shutil.copy(tool.ROOT / name, tmp_path / name)
     toc = "format: jb-book\nroot: book/index\nparts:\n  - caption: First\n"
-    toc += "    chapters:\n      - file: book/references\n"
+    toc += "    chapters:\n"
+    for page in ("references", "exercises", "hardware", "glossary"):
+        toc += f"      - file: book/{page}\n"
     (tmp_path / "_toc.yml").write_text(toc, encoding="utf-8")
     (tmp_path / "book").mkdir()
-    (tmp_path / "book/index.md").write_text("# Index\n", encoding="utf-8")
+    for page in PAGES:
+        text = f"# Page\n\n{BEGIN}\n{END}\n"
+        (tmp_path / page).write_text(text, encoding="utf-8")
     (tmp_path / "book/references.bib").write_text("", encoding="utf-8")
     listing = "# References\n\n```{bibliography}\n```\n"
     (tmp_path / "book/references.md").write_text(listing, encoding="utf-8")
@@ -89,7 +108,7 @@ def everything(root):
     ],
 )
 def test_its_files_are_well_made(root, part, stem, title):
-    written = new_chapter(root, part, stem, title)
+    written = new_chapter(root, part, stem, title, caption="Of its own")
     paths = [path.relative_to(root).as_posix() for path in written]
     assert paths == [
         f"book/{part}/{stem}.ipynb",
@@ -106,7 +125,7 @@ def test_its_files_are_well_made(root, part, stem, title):
 
 
 def test_the_contract_refuses_it_only_as_unfinished(root):
-    written = new_chapter(root, "detection", "anchors", "Anchor boxes")
+    written = new_chapter(root, "detection", "hashing", "Short codes", **DETECTING)
     book = Tree(root)
     complaints = {rule.__name__: rule(book) for rule in RULES}
     refused = {name for name, found in complaints.items() if found}
@@ -115,23 +134,36 @@ def test_the_contract_refuses_it_only_as_unfinished(root):
     assert all(path.relative_to(root).as_posix() in marked for path in written[:-1])
 
 
+def test_the_tables_command_brings_it_in(root):
+    new_chapter(root, "detection", "hashing", "Short codes", **DETECTING)
+    changed = write_tables(root)
+    assert changed == ["book/detection/hashing.ipynb", *PAGES]
+    assert "[Short codes](book/detection/hashing.ipynb)" in (
+        root / "README.md"
+    ).read_text("utf-8")
+    book = Tree(root)
+    assert facts_are_true(book) == tables_are_up_to_date(book) == []
+    assert "**Exercises** 50 min" in book.notebooks[0].cells[0].source  # 10 + 10 + 30
+
+
 def test_two_chapters_stand_side_by_side(root):
-    new_chapter(root, "detection", "anchors", "Anchor boxes")
+    new_chapter(root, "detection", "anchors", "Anchor boxes", **DETECTING)
     new_chapter(root, "detection", "nms", "Suppression")
-    new_chapter(root, "losses", "hashing", "Hashing")
-    assert Tree(root).toc == (
-        ("", "book/index"),
-        ("First", "book/references"),
-        ("Losses and measures", "book/losses/hashing"),
+    new_chapter(root, "project", "vehicle", "A vehicle", caption="Project")
+    new_chapter(root, "losses", "hashing", "H", caption="Losses", after="detection")
+    assert Tree(root).toc[-4:] == (
         ("Detecting", "book/detection/anchors"),
         ("Detecting", "book/detection/nms"),
+        ("Losses", "book/losses/hashing"),
+        ("Project", "book/project/vehicle"),
     )
+    parts = {"detection": "Detecting", "losses": "Losses", "project": "Project"}
+    assert Tree(root).parts == parts
 
 
 @pytest.mark.parametrize(
     ("part", "stem", "title", "message"),
     [
-        ("detecting", "anchors", "A", "part must be one of found.*got 'detecting'"),
         ("detection", "Anchors", "A", "stem must be snake_case.*got 'Anchors'"),
         ("detection", "two__parts", "A", "stem must be snake_case"),
         ("detection", "3d", "A", "stem must be snake_case"),
@@ -152,7 +184,32 @@ def test_two_chapters_stand_side_by_side(root):
 def test_what_is_refused_leaves_no_trace(root, part, stem, title, message):
     before = everything(root)
     with pytest.raises(ValueError, match=message):
-        new_chapter(root, part, stem, title)
+        new_chapter(root, part, stem, title, **DETECTING)
+    assert everything(root) == before
+
+
+@pytest.mark.parametrize(
+    ("part", "more", "message"),
+    [
+        ("detecting", {}, "part must be one of detection, or.*got 'detecting'"),
+        ("../x", {"caption": "X"}, r"part must be snake_case.*got '\.\./x'"),
+        ("x", {"caption": "Detecting"}, "that no other part has, got 'Detecting'"),
+        ("x", {"caption": "X: y"}, "caption must be plain words.*got 'X: y'"),
+        ("x", {"caption": ""}, "caption must be plain words.*got ''"),
+        ("x", {"caption": "X", "after": "y"}, "one of detection, got 'y'"),
+        (
+            "detection",
+            {"caption": "Other"},
+            "'detection' is in _toc.yml as 'Detecting'",
+        ),
+        ("detection", {"after": "detection"}, "are for a new one"),
+    ],
+)
+def test_a_part_that_is_refused_leaves_no_trace(root, part, more, message):
+    new_chapter(root, "detection", "nms", "Suppression", **DETECTING)
+    before = everything(root)
+    with pytest.raises(ValueError, match=message):
+        new_chapter(root, part, "anchors", "Anchor boxes", **more)
     assert everything(root) == before
 
 
@@ -172,7 +229,7 @@ def test_a_stem_that_is_taken_is_refused(root, path):
     (root / path).touch()
     before = everything(root)
     with pytest.raises(ValueError, match=f"like that of {path}, got 'anchors'"):
-        new_chapter(root, "detection", "anchors", "Anchor boxes")
+        new_chapter(root, "detection", "anchors", "Anchor boxes", **DETECTING)
     assert everything(root) == before
 
 
@@ -185,7 +242,9 @@ def test_without_a_table_of_contents(root):
 
 
 def test_a_table_of_contents_that_cannot_be_edited(root):
-    (root / "_toc.yml").write_text("parts: [{caption: Detecting, chapters: []}]\n")
+    page = "{file: book/detection/nms}"
+    toc = f"parts: [{{caption: Detecting, chapters: [{page}]}}]\n"
+    (root / "_toc.yml").write_text(toc)
     before = everything(root)
     with pytest.raises(ValueError, match=r"_toc\.yml must"):
         new_chapter(root, "detection", "anchors", "Anchor boxes")
@@ -204,54 +263,57 @@ def test_a_move_that_fails_is_taken_back(root, monkeypatch):
     monkeypatch.setattr(os, "link", full)
     before = {path: content for path, content in everything(root).items() if content}
     with pytest.raises(OSError, match="no space left"):
-        new_chapter(root, "detection", "anchors", "Anchor boxes")
+        new_chapter(root, "detection", "anchors", "Anchor boxes", **DETECTING)
     after = {path: content for path, content in everything(root).items() if content}
     assert len(moved) == 3
     assert after == before
 
 
 @pytest.mark.parametrize(
-    ("part", "after", "added"),
+    ("part", "new", "behind", "added"),
     [
         (
             "foundations",
+            {},
             "      - file: book/foundations/last\n",
             "      - file: book/foundations/x\n",
         ),
         (
             "detection",
+            {},
             "      - file: book/detection/nms\n",
             "      - file: book/detection/x\n",
         ),
         (
             "losses",
+            {"caption": "Losses and measures", "after": "foundations"},
             "      - file: book/foundations/last\n\n",
             "  - caption: Losses and measures\n    chapters:\n"
             "      - file: book/losses/x\n",
         ),
         (
             "project",
+            {"caption": "Project"},
+            "      - file: book/detection/nms\n",
+            "  - caption: Project\n    chapters:\n      - file: book/project/x\n",
+        ),
+        (
+            "project",
+            {"caption": "Project", "after": "detection"},
             "      - file: book/detection/nms\n",
             "  - caption: Project\n    chapters:\n      - file: book/project/x\n",
         ),
     ],
 )
-def test_the_table_of_contents_keeps_its_comments_and_order(part, after, added):
-    assert add_to_toc(TOC, part, f"book/{part}/x") == TOC.replace(after, after + added)
-
-
-def test_parts_of_the_design_each_take_a_chapter():
-    text = TOC
-    for part in reversed(PARTS):
-        text = add_to_toc(text, part, f"book/{part}/x")
-    captions = [line for line in text.splitlines() if "caption" in line]
-    order = [line.split(": ")[1].strip('"') for line in captions]
-    assert order == ["Before you start", *PARTS.values()]
+def test_the_table_of_contents_keeps_its_comments_and_order(part, new, behind, added):
+    edited = add_to_toc(TOC, part, f"book/{part}/x", **new)
+    assert edited == TOC.replace(behind, behind + added)
 
 
 def test_the_command(root, monkeypatch, capsys):
     monkeypatch.setattr(tool, "ROOT", root)
-    monkeypatch.setattr(sys, "argv", ["new_chapter", "detection", "anchors", "Boxes"])
+    arguments = ["detection", "anchors", "Boxes", "--caption", "Detecting"]
+    monkeypatch.setattr(sys, "argv", ["new_chapter", *arguments])
     tool.main()
     assert "lesson_utils/checks/anchors.py\n" in capsys.readouterr().out
     with pytest.raises(SystemExit) as done:

@@ -1,7 +1,10 @@
-"""Begin a chapter: its notebook, module, checks and tests, and its line in _toc.yml.
+r"""Begin a chapter: its notebook, module, checks and tests, and its line in _toc.yml.
 
     python tools/new_chapter.py detection anchors "Anchor boxes"
+    python tools/new_chapter.py losses hashing "Hashing" \
+        --caption "Losses and measures" --after foundations
 
+The second begins a part of the book as well: a folder, with its caption in _toc.yml.
 What it makes passes ruff and keeps to the layout; the book's contract refuses it until
 every mark that says what to do is gone. If anything is wrong, nothing is written.
 """
@@ -25,7 +28,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from tools.contract.layout import PACKAGE_FOLDERS, TESTED_ELSEWHERE
 from tools.contract.notebook import SECTIONS
-from tools.contract.tree import PARTS, toc_entries
+from tools.contract.tree import parts_of, toc_entries
 
 ROOT = Path(__file__).resolve().parents[1]
 RESERVED = (*PACKAGE_FOLDERS, *TESTED_ELSEWHERE)
@@ -70,7 +73,8 @@ from lesson_utils.grading.exercise import Case, Exercise, Mistake
 
 
 def _example_cases() -> Iterator[Case]:
-    # TODO: values by hand, an independent reference, the degenerate, dtype, gradient.
+    # TODO: the idea: ordinary values by hand, an independent reference, gradients.
+    # TODO: hardening: empty, ties, extreme values, NaN, wrong arguments.
     yield Case("TODO: what is special", (torch.zeros(2),), expected=torch.zeros(2))
 
 
@@ -125,22 +129,30 @@ INTRODUCTION = """\
 
 TODO: the promise, in one sentence.
 
-**Read** 30 min · **Runs** 20 s on a CPU · **Module** `lesson_utils/$stem.py` · \
+**Core** 0 min · **Going deeper** 0 min · **Exercises** 0 min · \
+**Runs** 20 s on a CPU · **Module** `lesson_utils/$stem.py` · \
 **Before** TODO: what to have read"""
 
+# What the metadata says; seconds and MiB until a run has been measured.
+ABOUT = {"builds": "TODO: what the reader builds", "seconds": 20, "mib": 900}
+
+OPENING = "TODO: say what the picture shows, and why it is worth a chapter."
+
 PROMPTS = {
-    "The idea": "TODO: a picture before a formula, drawn by code.",
+    "The idea": "TODO: in words and pictures, before any formula.",
     "The mathematics": "TODO: each symbol defined where it first stands, with its "
     "shape; the formula read aloud in words; the paper cited.",
-    "From scratch": "TODO: the idea built in small cells, on tensors small enough to "
-    "print; then the module's source; then the proof that the value by hand, the "
-    "module and an independent reference agree.",
-    "See it work": "TODO: an experiment on bundled data, with pictures and a small "
-    "table; several seeds where anything is trained or compared.",
-    "Where it goes wrong": "TODO: failures shown, not told; what notes get wrong.",
+    "From scratch": "TODO: the whole idea in one cell that fits a slide, run on "
+    "tensors small enough to print; then the module's source; then the numbers by "
+    "which plain version, module and an independent reference agree.",
+    "See it work": "TODO: real data or a real network, several seeds, mean and "
+    "spread. What takes longer than a page may is a study in `studies/`.",
+    "Where it goes wrong": "TODO: failures shown, not told.\n\n"
+    "| symptom | cause | remedy |\n|---|---|---|\n| TODO | TODO | TODO |",
     "Exercises": "TODO: three to six, easy to hard; at least two are checked.",
     "Quiz": "TODO: three to five questions, feedback for each choice.",
     "Summary": "- TODO: five lines",
+    "Going deeper": "TODO: what a lecture would leave out.",
     "In Chinese": "| term | 中文 | in one line |\n|---|---|---|\n"
     "| TODO | TODO | at least five rows |",
     "Further reading": "- TODO: what to call in real life, what to read next.",
@@ -165,6 +177,18 @@ TODO: why it is done so.
 ```
 `````
 
+````{exercise} TODO: a question
+:label: $stem-thinking
+
+**Medium · 10 min.** TODO: what to think about; the answer unfolds.
+````
+
+````{solution} $stem-thinking
+:class: dropdown
+
+TODO: the answer.
+````
+
 ````{exercise} TODO: a title
 :label: $stem-at-full-size
 
@@ -180,8 +204,20 @@ TODO: the answer.
 IMPORTS = """\
 from lesson_utils.$stem import ${stem}_example
 from lesson_utils.checks import check
-from lesson_utils.common.plotting import show_source
-from lesson_utils.common.quiz import Choice, Question, show_quiz"""
+from lesson_utils.common.plotting import show_images, show_source
+from lesson_utils.common.quiz import Choice, Question, show_quiz
+from lesson_utils.data.photographs import photograph"""
+
+PICTURE = """\
+show_images(
+    [photograph("chelsea")],
+    caption="TODO: the result that the chapter is about, and what to see in it.",
+    alt="TODO: what the picture shows, for readers who do not see it.",
+)"""
+
+PLAIN = """\
+def plain_example(values):
+    return values  # TODO: the whole idea, in at most 25 lines"""
 
 QUIZ = """\
 show_quiz(
@@ -197,7 +233,15 @@ show_quiz(
 )"""
 
 
-def new_chapter(root: Path, part: str, stem: str, title: str) -> list[Path]:
+def new_chapter(
+    root: Path,
+    part: str,
+    stem: str,
+    title: str,
+    *,
+    caption: str | None = None,
+    after: str | None = None,
+) -> list[Path]:
     """Write the files of a new chapter, or none of them.
 
     Args:
@@ -205,21 +249,26 @@ def new_chapter(root: Path, part: str, stem: str, title: str) -> list[Path]:
         part: the folder of a part, such as "detection".
         stem: the chapter's name in every file, in snake_case.
         title: of the page.
+        caption: of the part, if `_toc.yml` does not have it yet.
+        after: the folder of the part that a new one follows; the last by default.
 
     Returns:
         The files, `_toc.yml` last.
 
     Raises:
-        ValueError: there is no such part, the stem is not fit or taken, the title is
-            not one line of plain text, or `_toc.yml` is not of the usual form.
+        ValueError: there is no such part and no caption for it, the stem is not fit or
+            taken, the title is not one line of plain text, or `_toc.yml` is not of the
+            usual form.
         FileNotFoundError: there is no `_toc.yml`.
     """
     toc = root / "_toc.yml"
     if not toc.is_file():
         raise FileNotFoundError(f"root must hold _toc.yml, got {str(root)!r}")
-    _check_arguments(root, part, stem, title)
+    before = toc.read_text("utf-8")
+    _check_part(parts_of(toc_entries(_load(before))), part, caption, after)
+    _check_arguments(root, stem, title)
     files = _files(part, stem, title)
-    text = add_to_toc(toc.read_text("utf-8"), part, f"book/{part}/{stem}")
+    text = add_to_toc(before, part, f"book/{part}/{stem}", caption, after)
     # In the same file system, so that moving a file is one step.
     with tempfile.TemporaryDirectory(dir=root, prefix=".new_chapter-") as folder:
         staged = Path(folder)
@@ -231,43 +280,84 @@ def new_chapter(root: Path, part: str, stem: str, title: str) -> list[Path]:
     return [root / path for path in (*files, "_toc.yml")]
 
 
-def add_to_toc(text: str, part: str, page: str) -> str:
+def add_to_toc(
+    text: str,
+    part: str,
+    page: str,
+    caption: str | None = None,
+    after: str | None = None,
+) -> str:
     """Add a page at the end of its part, comments and order kept.
-
-    A part that is not there yet is put where the order of `PARTS` has it.
 
     Args:
         text: what `_toc.yml` holds.
         part: the folder of the part.
         page: such as "book/detection/anchors".
+        caption: of the part, if it is not there yet.
+        after: the folder of the part that a new one follows; the last by default.
 
     Returns:
         The new text.
 
     Raises:
-        ValueError: the text is not of the form that this function can edit.
+        ValueError: the part is not there and has no caption, or has another; or the
+            text is not of the form that this function can edit.
     """
+    parts = parts_of(toc_entries(_load(text)))
+    _check_part(parts, part, caption, after)
     lines = text.splitlines()
     captions = _captions(lines)
-    if PARTS[part] in captions:
-        at, entry = _end_of_part(lines, captions, PARTS[part], page)
+    caption = parts.get(part, caption)
+    if part in parts and caption in captions:
+        at, entry = _end_of_part(lines, captions, caption, page)
     else:
-        at, entry = _place_of_part(lines, captions, part, page)
+        at = _place_of_part(lines, captions, parts.get(after))
+        indents = [re.match(r"\s*", lines[number])[0] for number in captions.values()]
+        indent = indents[0] if indents else "  "
+        entry = [
+            f"{indent}- caption: {caption}",
+            f"{indent}  chapters:",
+            f"{indent}    - file: {page}",
+        ]
     edited = "\n".join([*lines[:at], *entry, *lines[at:]]) + "\n"
-    before, after = (list(toc_entries(_load(toc))) for toc in (text, edited))
+    before, now = (list(toc_entries(_load(toc))) for toc in (text, edited))
     # Edited as text, judged as YAML: nothing but the one entry has come to it.
-    new = (PARTS[part], page)
-    if new not in after or [entry for entry in after if entry != new] != before:
+    new = (caption, page)
+    if new not in now or [entry for entry in now if entry != new] != before:
         raise ValueError(
             "_toc.yml must list parts as '- caption:' and below it '- file:' lines, "
-            f"got a file to which {page} cannot be added under {PARTS[part]!r}"
+            f"got a file to which {page} cannot be added under {caption!r}"
         )
     return edited
 
 
-def _check_arguments(root: Path, part: str, stem: str, title: str) -> None:
-    if part not in PARTS:
-        raise ValueError(f"part must be one of {', '.join(PARTS)}, got {part!r}")
+def _check_part(
+    parts: dict[str, str], part: str, caption: str | None, after: str | None
+) -> None:
+    known = ", ".join(parts)
+    if part in parts:
+        if caption not in (None, parts[part]) or after is not None:
+            raise ValueError(
+                f"part {part!r} is in _toc.yml as {parts[part]!r}: caption and after "
+                f"are for a new one, got {caption!r} and {after!r}"
+            )
+        return
+    if caption is None:
+        raise ValueError(
+            f"part must be one of {known}, or a new one with a caption, got {part!r}"
+        )
+    if not re.fullmatch(r"[a-z]+(_[a-z]+)*", part):
+        raise ValueError(f"part must be snake_case, such as fine_grained, got {part!r}")
+    plain = re.fullmatch(r"[A-Z][\w-]*( [\w-]+)*", caption)
+    if not plain or caption in parts.values():
+        raise ValueError(
+            f"caption must be plain words that no other part has, got {caption!r}"
+        )
+    if after not in (None, *parts):
+        raise ValueError(f"after must be one of {known}, got {after!r}")
+
+
+def _check_arguments(root: Path, stem: str, title: str) -> None:
     if not re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", stem):
         raise ValueError(f"stem must be snake_case, such as nms_loss, got {stem!r}")
     if keyword.iskeyword(stem) or stem in RESERVED:
@@ -324,8 +414,10 @@ def _notebook(fill) -> str:
     """The notebook's JSON: headings in order, and a prompt under each."""
     stub = "def ${stem}_example(values):\n    raise NotImplementedError"
     below = {
-        "The idea": [(IMPORTS, [])],
-        "From scratch": [("show_source(${stem}_example)", [])],
+        "From scratch": [
+            (PLAIN, ["plain-version"]),
+            ("show_source(${stem}_example)", []),
+        ],
         "Exercises": [
             (STATEMENT, None),
             (stub, ["exercise"]),
@@ -334,7 +426,9 @@ def _notebook(fill) -> str:
         ],
         "Quiz": [(QUIZ, ["remove-input"])],
     }
-    cells = [(INTRODUCTION, None)]
+    folded = ["hide-input"]
+    cells = [(INTRODUCTION, None), (IMPORTS, folded), (PICTURE, folded)]
+    cells.append((OPENING, None))
     for section in SECTIONS:
         cells.append((f"## {section}\n\n{PROMPTS[section]}", None))
         cells += below.get(section, [])
@@ -343,7 +437,11 @@ def _notebook(fill) -> str:
         "cells": [
             _cell(n, fill(source), tags) for n, (source, tags) in enumerate(cells)
         ],
-        "metadata": {"kernelspec": kernel, "language_info": {"name": "python"}},
+        "metadata": {
+            "kernelspec": kernel,
+            "language_info": {"name": "python"},
+            "look_closer": dict(sorted(ABOUT.items())),
+        },
         "nbformat": 4,
         "nbformat_minor": 5,
     }
@@ -410,38 +508,34 @@ def _end_of_part(
 
 
 def _place_of_part(
-    lines: list[str], captions: dict[str, int], part: str, page: str
-) -> tuple[int, list[str]]:
-    """Before the first part that comes later in the book, or at the end."""
-    order = list(PARTS)
-    later = [PARTS[folder] for folder in order[order.index(part) + 1 :]]
-    at = min((captions[name] for name in later if name in captions), default=len(lines))
+    lines: list[str], captions: dict[str, int], after: str | None
+) -> int:
+    """Behind the part of a caption, or at the end."""
+    start = captions.get(after, len(lines))
+    at = min((n for n in captions.values() if n > start), default=len(lines))
     while at < len(lines) and lines[at - 1].lstrip().startswith("#"):
         at -= 1  # a comment above a part belongs to it
-    indents = [re.match(r"\s*", lines[number])[0] for number in captions.values()]
-    indent = indents[0] if indents else "  "
-    return at, [
-        f"{indent}- caption: {PARTS[part]}",
-        f"{indent}  chapters:",
-        f"{indent}    - file: {page}",
-    ]
+    return at
 
 
 def main() -> None:
     """Read the command line, and say what was written."""
     parser = argparse.ArgumentParser(prog="python -m tools.new_chapter")
-    parser.add_argument("part", help=f"a folder: {', '.join(PARTS)}")
+    parser.add_argument("part", help="the folder of a part, such as detection")
     parser.add_argument("stem", help="the chapter's name in every file, in snake_case")
     parser.add_argument("title", help="of the page")
-    given = parser.parse_args()
+    parser.add_argument("--caption", help="of a part that _toc.yml does not have yet")
+    parser.add_argument("--after", help="the folder of the part that a new one follows")
+    given = vars(parser.parse_args())
     try:
-        written = new_chapter(ROOT, given.part, given.stem, given.title)
+        written = new_chapter(ROOT, **given)
     except (ValueError, FileNotFoundError) as error:
         parser.error(str(error))
     for path in written:
         print(path.relative_to(ROOT))
     print(
-        "Now do what the TODO marks say; `python -m tools.contract` lists what is left."
+        "Now do what the TODO marks say; `python -m tools.contract` lists what is "
+        "left, `make format` writes the tables."
     )
 
 

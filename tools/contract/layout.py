@@ -1,10 +1,9 @@
 """Rules on files: one stem for a chapter, everywhere, and a place for each file."""
 
-import re
 from collections import Counter
 from pathlib import PurePosixPath
 
-from tools.contract.tree import PARTS, Tree
+from tools.contract.tree import Tree
 
 PACKAGE_FOLDERS = ("checks", "common", "data", "grading", "studies", "weights")
 # What test files may be named after besides modules and tools: these rules, the pages'
@@ -48,25 +47,31 @@ def chapters_are_whole(book: Tree) -> list[str]:
 
 
 def chapters_stand_in_parts(book: Tree) -> list[str]:
-    """Notebooks lie in `book/<part>/`, one of a stem, and `_toc.yml` agrees."""
+    """Notebooks lie in `book/<part>/`, one of a stem; a part is a folder of its own."""
     captions = {file: caption for caption, file in book.toc}
     stems = Counter(notebook.stem for notebook in book.notebooks)
     complaints = []
     for notebook in book.notebooks:
         _, *folders, _ = notebook.path.split("/")
         page = notebook.path.removesuffix(".ipynb")
-        if len(folders) != 1 or folders[0] not in PARTS:
+        if len(folders) != 1 or folders[0] not in book.parts:
             complaints.append(
                 f"{notebook.path}: the folder must be book/ and one of the parts "
-                f"{', '.join(PARTS)}"
+                f"{', '.join(book.parts)}"
             )
-        elif page in captions and captions[page] != PARTS[folders[0]]:
+        elif page in captions and captions[page] != book.parts[folders[0]]:
             complaints.append(
-                f"_toc.yml: {page} must stand under {PARTS[folders[0]]!r}, "
+                f"_toc.yml: {page} must stand under {book.parts[folders[0]]!r}, "
                 f"not {captions[page]!r}"
             )
         if stems[notebook.stem] > 1:
             complaints.append(f"{notebook.path}: two notebooks share this stem")
+    folders = Counter(book.parts.values())
+    complaints += [
+        f"_toc.yml: {caption}: the chapters of a part must share one folder"
+        for caption, number in folders.items()
+        if number > 1
+    ]
     return complaints
 
 
@@ -81,25 +86,6 @@ def toc_lists_every_page(book: Tree) -> list[str]:
         *(f"_toc.yml: {page}: no such file" for page in sorted(absent)),
         *(f"_toc.yml: {page}: listed twice" for page in listed if listed[page] > 1),
     ]
-
-
-def tables_list_every_chapter(book: Tree) -> list[str]:
-    """The tables of `README.md` and `book/index.md` hold the chapters, in order."""
-    pages = [file for _, file in book.toc]
-    chapters = [p for p in pages if f"{p}.ipynb" in {n.path for n in book.notebooks}]
-    complaints = []
-    for page, folder in {"README.md": "", "book/index.md": "book/"}.items():
-        path = book.root / page
-        rows = path.read_text("utf-8").splitlines() if path.is_file() else []
-        table = "\n".join(row for row in rows if row.startswith("|"))
-        links = re.findall(r"\]\(([^)]+)\.ipynb\)", table)
-        due = [chapter.removeprefix(folder) for chapter in chapters]
-        if links != due:
-            complaints.append(
-                f"{page}: the table of chapters must link to {', '.join(due)}, in this "
-                f"order, got {', '.join(links) or 'none'}"
-            )
-    return complaints
 
 
 def no_file_is_left_over(book: Tree) -> list[str]:

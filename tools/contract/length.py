@@ -66,7 +66,7 @@ def words_and_lines(
     for cell in code:
         for call in cell.calls("show_source"):
             shown = sources.get(ast.unparse(call.args[0]) if call.args else "", "")
-            lines += len(shown.splitlines())
+            lines += _filled(shown)
     return words, lines
 
 
@@ -94,7 +94,7 @@ def visible_lines(cell: Cell) -> int:
     """
     if cell.kind != "code" or cell.tags & FOLDED:
         return 0
-    return sum(bool(line.strip()) for line in cell.source.splitlines())
+    return _filled(cell.source)
 
 
 def shown_sources(root: Path, notebook: Notebook) -> dict[str, str]:
@@ -105,8 +105,9 @@ def shown_sources(root: Path, notebook: Notebook) -> dict[str, str]:
         notebook: the chapter.
 
     Returns:
-        For each name as it is written, such as "masks.masked_mean", its source with
-        the first line of its docstring; nothing for what cannot be found.
+        For each name as it is written, such as "masks.masked_mean" or
+        "autograd.Variable.backward", its source with the first line of its docstring;
+        nothing for what cannot be found.
     """
     modules = {}
     for cell in notebook.code:
@@ -144,6 +145,10 @@ def exercise_minutes(notebook: Notebook) -> int:
     return sum(int(effort[1]) for effort in efforts if effort)
 
 
+def _filled(code: str) -> int:
+    return sum(bool(line.strip()) for line in code.splitlines())
+
+
 def _part_of(section: str | None) -> str:
     if section in APART:
         return "apart"
@@ -153,15 +158,23 @@ def _part_of(section: str | None) -> str:
 
 
 def _source(root: Path, written: str, modules: dict[str, str]) -> str:
+    """The source behind a dotted name: a function, a class, or what is in a class."""
     first, _, rest = written.partition(".")
-    dotted, _, name = (
-        ".".join((modules.get(first, first), rest)).strip(".").rpartition(".")
-    )
-    path = root / (dotted.replace(".", "/") + ".py")
-    if not path.is_file():
-        return ""
-    text = path.read_text("utf-8")
-    for node in ast.parse(text).body:
-        if getattr(node, "name", None) == name:
-            return short_source(ast.get_source_segment(text, node) or "")
+    names = f"{modules.get(first, first)}.{rest}".strip(".").split(".")
+    for cut in range(len(names) - 1, 0, -1):
+        path = root.joinpath(*names[:cut]).with_suffix(".py")
+        if path.is_file():
+            text = path.read_text("utf-8")
+            return _segment(text, names[cut:])
     return ""
+
+
+def _segment(text: str, names: list[str]) -> str:
+    node: ast.AST | None = ast.parse(text)
+    for name in names:
+        found = (n for n in node.body if getattr(n, "name", None) == name)
+        node = next(found, None)
+        if node is None:
+            return ""
+    start = min([node.lineno, *(d.lineno for d in node.decorator_list)])
+    return short_source("\n".join(text.splitlines()[start - 1 : node.end_lineno]))

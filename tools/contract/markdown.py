@@ -99,6 +99,22 @@ def split_at_headings(text: str) -> list[tuple[str | None, str]]:
     return [(heading, "\n".join(lines)) for heading, lines in pieces if lines]
 
 
+def table_rows(text: str) -> list[list[str]]:
+    """The rows of the tables, the line under a head left out.
+
+    Args:
+        text: Markdown.
+
+    Returns:
+        The cells of each row; a bar after a backslash is part of its cell.
+    """
+    return [
+        [part.strip() for part in re.split(r"(?<!\\)\|", line.strip())[1:-1]]
+        for line in text.splitlines()
+        if line.strip().startswith("|") and not re.fullmatch(r"[|\s:-]+", line)
+    ]
+
+
 def prose_words(text: str) -> int:
     """The number of words that are read as prose.
 

@@ -96,6 +96,23 @@ class Notebook:
             for index, raw in enumerate(self.raw.get("cells", ()))
         ]
 
+    @property
+    def title(self) -> str:
+        """The text of the first heading; empty without one."""
+        first = self.cells[0].source if self.cells else ""
+        return next((text for _, text in markdown.headings(first)), "")
+
+    @property
+    def about(self) -> dict:
+        """What the metadata says of the chapter: builds, seconds, mib."""
+        about = self.raw.get("metadata", {}).get("look_closer", {})
+        return about if isinstance(about, dict) else {}
+
+    @property
+    def terms(self) -> list[list[str]]:
+        """The rows of the table `In Chinese`: term, Chinese, one line."""
+        return markdown.table_rows(self.text_of("In Chinese"))[1:]
+
     @cached_property
     def code(self) -> list[Cell]:
         """The code cells."""

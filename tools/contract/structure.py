@@ -4,7 +4,7 @@ import ast
 import re
 
 from tools.contract.length import DEEPER
-from tools.contract.markdown import has_chinese, headings, prose_words
+from tools.contract.markdown import has_chinese, headings, prose_words, table_rows
 from tools.contract.notebook import SECTIONS, Cell, Notebook, section_of
 from tools.contract.pattern import AWAITING
 from tools.contract.tree import Tree
@@ -15,7 +15,7 @@ FACTS = re.compile(
     r"\*\*Runs\*\* (?P<seconds>\d+) s on a CPU · "
     r"\*\*Module\*\* `(?P<module>[^`]+)` · \*\*Before\*\* \S.*"
 )
-MOST_SECONDS = 60  # a chapter's budget on a CPU
+MOST_SECONDS, MOST_MIB = 60, 2048  # a chapter's budget, on a CPU
 WORDS = range(1800, 4001)
 CHECKED = frozenset({"nbval-check-output", "keep_output"})
 
@@ -57,6 +57,28 @@ def first_cells_introduce(book: Tree) -> list[str]:
         for notebook in book.notebooks
         for fault in _faults_of_introduction(notebook)
     ]
+
+
+def chapters_describe_themselves(book: Tree) -> list[str]:
+    """The notebook's metadata says what the reader builds, and what a run takes."""
+    complaints = []
+    for notebook in book.notebooks:
+        about = notebook.about
+        place = f"{notebook.path}: metadata: look_closer"
+        builds = about.get("builds")
+        if not isinstance(builds, str) or not builds.strip() or "\n" in builds:
+            complaints.append(
+                f"{place}: builds must say in one line what the reader builds, got "
+                f"{builds!r}"
+            )
+        for name, most in (("seconds", MOST_SECONDS), ("mib", MOST_MIB)):
+            number = about.get(name)
+            if type(number) is not int or not 1 <= number <= most:
+                complaints.append(
+                    f"{place}: {name} must be a whole number from 1 to {most}, got "
+                    f"{number!r}"
+                )
+    return complaints
 
 
 def headings_are_in_order(book: Tree) -> list[str]:
@@ -153,13 +175,9 @@ def terms_are_given_in_chinese(book: Tree) -> list[str]:
     """`In Chinese` is a table of three columns with at least 5 rows, all filled."""
     complaints = []
     for notebook in book.notebooks:
-        table = [
-            [part.strip() for part in re.split(r"(?<!\\)\|", line.strip())[1:-1]]
-            for line in notebook.text_of("In Chinese").splitlines()
-            if line.strip().startswith("|")
-        ]
+        table = table_rows(notebook.text_of("In Chinese"))
         place = f"{notebook.path}: In Chinese"
-        rows = table[2:]  # below the header and its rule
+        rows = table[1:]
         if table[:1] != [["term", "中文", "in one line"]] or len(rows) < 5:
             complaints.append(
                 f"{place}: there must be a table '| term | 中文 | in one line |' of at "
@@ -218,8 +236,6 @@ def _faults_of_introduction(notebook: Notebook) -> list[str]:
             f"the module must be `lesson_utils/{notebook.stem}.py`, "
             f"got `{match['module']}`"
         )
-    if int(match["seconds"]) > MOST_SECONDS:
-        faults.append(f"a chapter must run in {MOST_SECONDS} s, got {match['seconds']}")
     return faults
 
 

@@ -122,6 +122,8 @@ def _markdown(book: Tree) -> Iterator[tuple[str, str]]:
 def _lines(book: Tree) -> Iterator[tuple[str, str]]:
     """Every line that a reader may see, with its place."""
     for notebook in book.notebooks:
+        for line in _strings(notebook.about):
+            yield f"{notebook.path}: metadata", line
         for cell in notebook.cells:
             stored = _strings(cell.raw.get("outputs", []))
             for line in (*cell.source.splitlines(), *stored):

@@ -1,7 +1,7 @@
 """The tree of the book as the rules see it: every file read and parsed once."""
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,18 +11,6 @@ import yaml
 from tools.contract.listing import list_exercises
 from tools.contract.notebook import Notebook, read_notebook
 from tools.contract.syntax import parse
-
-# The book's parts, in the order of reading: folder and caption.
-PARTS = {
-    "foundations": "Foundations",
-    "losses": "Losses and measures",
-    "attention": "Attention and pooling",
-    "generating": "Generating",
-    "training": "Training with little",
-    "detection": "Detecting",
-    "fine_grained": "Fine-grained",
-    "project": "Project",
-}
 
 
 @dataclass(frozen=True)
@@ -82,6 +70,18 @@ class Tree:
         except (OSError, yaml.YAMLError):
             return ()
         return tuple(toc_entries(toc))
+
+    @cached_property
+    def parts(self) -> dict[str, str]:
+        """The parts that hold chapters: folder and caption, in order."""
+        return parts_of(self.toc)
+
+    @cached_property
+    def chapters(self) -> tuple[Notebook, ...]:
+        """The notebooks that `_toc.yml` lists, in order."""
+        notebooks = {notebook.path: notebook for notebook in self.notebooks}
+        paths = (f"{file.removesuffix('.ipynb')}.ipynb" for _, file in self.toc)
+        return tuple(notebooks[path] for path in paths if path in notebooks)
 
     @cached_property
     def notebooks(self) -> tuple[Notebook, ...]:
@@ -165,3 +165,19 @@ def toc_entries(node: object, caption: str = "") -> Iterator[tuple[str, str]]:
                 yield caption, str(node[key])
         for key in ("parts", "chapters", "sections"):
             yield from toc_entries(node.get(key), caption)
+
+
+def parts_of(toc: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """The parts of a table of contents that hold chapters.
+
+    Args:
+        toc: each page as (caption of its part, file).
+
+    Returns:
+        Folder and caption, in order; a folder's caption is that of its first page.
+    """
+    parts: dict[str, str] = {}
+    for caption, file in toc:
+        for folder in file.split("/")[1:-1]:
+            parts.setdefault(folder, caption)
+    return parts

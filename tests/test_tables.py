@@ -1,0 +1,185 @@
+"""What the tables command writes: all that has drifted, and nothing else."""
+
+import json
+import sys
+
+import nbformat
+import pytest
+
+from tests.small_book import ABOUT, CELLS, FACTS, FILES, NOTEBOOK, make_small_book
+from tools import tables as tool
+from tools.contract.generated import BEGIN, END
+from tools.tables import take_measurements, write_tables
+from tools.tidy_notebooks import stripped
+
+PAGES = [path for path, text in FILES.items() if BEGIN in text]
+
+
+@pytest.fixture
+def book(tmp_path):
+    return make_small_book(tmp_path)
+
+
+def content(book):
+    files = (path for path in book.root.rglob("*") if path.is_file())
+    return {path: path.read_bytes() for path in files}
+
+
+def about(book):
+    return json.loads((book.root / NOTEBOOK).read_text("utf-8"))["metadata"][
+        "look_closer"
+    ]
+
+
+def first_cell(book):
+    return book.tree.notebooks[0].cells[0].source
+
+
+def run_took(book, seconds, mib):
+    """Leave an executed copy, as the build does."""
+    copy = nbformat.read(book.root / NOTEBOOK, as_version=4)
+    copy.metadata["look_closer"] = {"seconds": seconds, "peak_mib": mib, "files": {}}
+    book.write(f"_build/executed/{NOTEBOOK}", nbformat.writes(copy))
+
+
+def test_nothing_is_written_where_nothing_has_drifted(book):
+    before = content(book)
+    assert write_tables(book.root) == []
+    assert content(book) == before
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_without_its_table_gets_it_back(book, page):
+    text = FILES[page]
+    start, end = text.index(BEGIN) + len(BEGIN) + 1, text.index(END)
+    book.write(page, text[:start] + text[end:])
+    assert write_tables(book.root) == [page]
+    assert (book.root / page).read_text("utf-8") == text
+    assert write_tables(book.root) == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        FACTS.replace("11 min", "99 min"),
+        FACTS.replace("Runs** 5", "Runs** 7").replace("stencils", "masks"),
+        "**Read** 20 min · **Runs** 9 s on a CPU · **Module** `x.py` · "
+        "**Before** [arrays](https://example.org)",
+    ],
+)
+def test_the_line_of_facts_is_written_again(book, line):
+    book.source(FACTS, line)
+    assert write_tables(book.root) == [NOTEBOOK]
+    assert first_cell(book) == CELLS[0][0]
+    assert write_tables(book.root) == []
+
+
+def test_what_stands_behind_before_is_the_authors(book):
+    book.source("**Before** [arrays](https://example.org)", "**Before** nothing at all")
+    assert write_tables(book.root) == []
+    assert first_cell(book).endswith(" · **Before** nothing at all")
+
+
+def test_a_longer_chapter_changes_its_line_and_both_tables_at_once(book):
+    book.source("A mask keeps", "A mask keeps " + "word " * 270)
+    assert write_tables(book.root) == [NOTEBOOK, "README.md", "book/index.md"]
+    assert "**Core** 13 min" in first_cell(book)
+    for page in ("README.md", "book/index.md"):
+        text = (book.root / page).read_text("utf-8")
+        assert text == FILES[page].replace("| 11 |", "| 13 |")
+    assert write_tables(book.root) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda b: b.edit(NOTEBOOK, '"builds"', '"makes"'), "builds must say"),
+        (lambda b: b.edit("README.md", END, ""), "README.md: one table must stand"),
+        (lambda b: b.remove("book/hardware.md"), "hardware.md: one table must stand"),
+    ],
+)
+def test_what_cannot_be_written_leaves_all_as_it_was(book, change, message):
+    book.edit("book/glossary.md", "what is kept", "kept")
+    change(book)
+    before = content(book)
+    with pytest.raises(ValueError, match=message):
+        write_tables(book.root)
+    assert content(book) == before
+
+
+def test_no_file_is_ever_half_written(book, monkeypatch):
+    book.edit("book/glossary.md", "what is kept", "kept")
+    before = (book.root / "book/glossary.md").read_text("utf-8")
+
+    def full(path, target):
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr("pathlib.Path.replace", full)
+    with pytest.raises(OSError, match="no space left"):
+        write_tables(book.root)
+    assert (book.root / "book/glossary.md").read_text("utf-8") == before
+
+
+@pytest.mark.parametrize(
+    ("seconds", "mib", "due"),
+    [
+        (5.0, 1200, (5, 1200)),
+        (6.1, 1590, (10, 1200)),  # 10 is twice 5; 1,600 is a third more, not over it
+        (0.2, 1601, (5, 1650)),
+        (44.9, 790, (45, 1200)),  # 800 is a third less
+        (45.1, 750, (50, 750)),
+        (5.0, None, (5, 1200)),
+    ],
+)
+def test_a_measurement_counts_if_it_differs_by_a_third(book, seconds, mib, due):
+    run_took(book, seconds, mib)
+    noted = take_measurements(book.root)
+    assert about(book) == ABOUT | {"seconds": due[0], "mib": due[1]}
+    assert len(noted) == (due[0] != 5) + (due[1] != 1200)
+    assert take_measurements(book.root) == []
+
+
+def test_without_a_run_nothing_is_measured(book):
+    before = content(book)
+    assert take_measurements(book.root) == []
+    assert content(book) == before
+
+
+def test_tidying_keeps_what_the_metadata_says(book):
+    kept = stripped(nbformat.read(book.root / NOTEBOOK, as_version=4))
+    assert kept.metadata["look_closer"] == ABOUT
+
+
+class TestCommand:
+    def call(self, book, monkeypatch, *arguments):
+        monkeypatch.setattr(tool, "ROOT", book.root)
+        monkeypatch.setattr(sys, "argv", ["tables", *arguments])
+        tool.main()
+
+    def test_says_what_changed(self, book, monkeypatch, capsys):
+        self.call(book, monkeypatch)
+        assert capsys.readouterr().out == "All tables are up to date.\n"
+        book.edit("book/glossary.md", "what is kept", "kept")
+        self.call(book, monkeypatch)
+        assert capsys.readouterr().out == "book/glossary.md\n"
+
+    def test_takes_measurements_into_all_places(self, book, monkeypatch, capsys):
+        run_took(book, 18.2, 1210)
+        self.call(book, monkeypatch, "--measured")
+        assert f"{NOTEBOOK}: seconds: 5 → 20\n" in capsys.readouterr().out
+        assert "**Runs** 20 s on a CPU" in first_cell(book)
+        table = (book.root / "book/hardware.md").read_text("utf-8")
+        assert "| [](foundations/stencils.ipynb) | 20 | 1,200 |" in table
+
+    def test_takes_what_is_built(self, book, monkeypatch):
+        self.call(book, monkeypatch, "--builds", "stencils", "holes in a sheet")
+        assert "| holes in a sheet | 11 |" in (book.root / "README.md").read_text()
+
+    def test_refuses_what_it_does_not_know(self, book, monkeypatch, capsys):
+        with pytest.raises(SystemExit) as done:
+            self.call(book, monkeypatch, "--builds", "ghosts", "fear")
+        assert done.value.code == 2
+        assert "--builds must name a chapter, got 'ghosts'" in capsys.readouterr().err
+        book.edit(NOTEBOOK, '"builds"', '"makes"')
+        with pytest.raises(SystemExit, match="builds must say"):
+            self.call(book, monkeypatch)
