@@ -274,7 +274,7 @@ def _weights(book: Tree) -> str:
                 f"`{name}.safetensors`",
                 card["data"],
                 f"{card['accuracy']} over {len(card['classes'])} classes",
-                f"{card['minutes']} min, seed {card['seed']}",
+                f"{card['seconds'] / 60:.1f} min, seed {card['seed']}",
                 f"`{card['command']}`",
             )
         )
