@@ -596,9 +596,8 @@ class TestStudy:
     @pytest.mark.parametrize("part", study_mc_loss.GROUNDS)
     @pytest.mark.parametrize("loss", study_mc_loss.LOSSES)
     def test_each_loss_has_the_rate_that_does_best_where_it_is_chosen(self, part, loss):
-        seeds = study_mc_loss.GROUNDS[part].seeds
         rows = self.rows(part, "loss", loss=loss)
-        assert [row["seed"] for row in rows] == list(range(seeds))
+        assert [row["seed"] for row in rows] == self.STUDY["seeds"] == list(range(5))
         scores = {
             rate: sum(
                 r["accuracy"] for r in self.rows(part, "choice", loss=loss, rate=rate)
