@@ -47,7 +47,7 @@ def build(root: Path) -> bool:
     for folder in (html, site):
         shutil.rmtree(folder, ignore_errors=True)
     # Not the console script: it holds the path of the folder it was installed in.
-    call = "from jupyter_book.cli.main import main; main(prog_name='jupyter-book')"
+    call = "import tools; from jupyter_book.cli.main import main; main()"
     command = [sys.executable, "-c", call, "build"]
     command += [str(source), "--path-output", str(site), "--all"]
     command += ["-W", "-n", "--keep-going"]

@@ -7,6 +7,7 @@ chapter along, and the peak memory of its children is that notebook's. What beca
 the run is written to RESULT, as JSON.
 """
 
+import atexit
 import json
 import os
 import re
@@ -136,6 +137,8 @@ def run_cells(book: nbformat.NotebookNode, path: Path, root: Path = ROOT) -> Out
             message = "the kernel died (out of memory?)"
         except RuntimeError as error:  # before the first cell
             message = f"the kernel did not start: {error}"
+            # nbclient would stop at its end what it never started, with a traceback.
+            atexit.unregister(client._cleanup_kernel)
         read = notes.read_text(encoding="utf-8").splitlines()
     return Outcome(message and _place(book, begun) + _plain(message), read)
 

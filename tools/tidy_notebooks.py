@@ -17,6 +17,8 @@ from tools.files import write_notebook
 
 ROOT = Path(__file__).resolve().parent.parent
 CHECKED = "nbval-check-output"
+# As `python -m nbstripout`, but quick to start: see tools/__init__.py.
+STRIP = "import runpy, tools; runpy.run_module('nbstripout', run_name='__main__')"
 
 
 def tidy(notebooks: list[Path]) -> None:
@@ -42,7 +44,8 @@ def stripped(book: nbformat.NotebookNode) -> nbformat.NotebookNode:
         subprocess.CalledProcessError: nbstripout found no notebook in it.
     """
     done = subprocess.run(
-        [sys.executable, "-m", "nbstripout"],
+        [sys.executable, "-c", STRIP],
+        cwd=ROOT,
         input=nbformat.writes(book),
         stdout=subprocess.PIPE,
         check=True,
