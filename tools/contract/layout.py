@@ -89,10 +89,10 @@ def toc_lists_every_page(book: Tree) -> list[str]:
 
 
 def no_file_is_left_over(book: Tree) -> list[str]:
-    """The package holds chapters and four folders; each test is of something there."""
+    """The package holds chapters and a few folders; each test is of something there."""
     folders = {path.split("/")[1] for path in book.files("lesson_utils/*/**/*.*")}
     known = {*TESTED_ELSEWHERE, *book.layer("chapter", "common", "data")}
-    for pattern in ("tools/*", "benchmarks/*.py", "book/_ext/*.py"):
+    for pattern in ("tools/*", "studies/*.py", "benchmarks/*.py", "book/_ext/*.py"):
         known |= {path.stem for path in book.root.glob(pattern)}
     complaints = [
         f"lesson_utils/{folder}: the package has only {', '.join(PACKAGE_FOLDERS)}"
