@@ -88,7 +88,7 @@ All in {cite:p}`shimrat1962algorithm`.
 """,
     "lesson_utils/weights/net.json": """\
 {
- "command": "python -m n", "data": "disks", "seed": 0, "minutes": 1.5,
+ "command": "python -m n", "data": "disks", "seed": 0, "seconds": 90,
  "accuracy": 0.9, "classes": ["disk", "ring"]
 }
 """,

@@ -81,7 +81,7 @@ def test_what_stands_behind_before_is_the_authors(book):
 
 
 def test_a_longer_chapter_changes_its_line_and_both_tables_at_once(book):
-    book.source("A mask keeps", "A mask keeps " + "word " * 270)
+    book.source("## The mathematics\n", "## The mathematics\n\n" + "word " * 270)
     assert write_tables(book.root) == [NOTEBOOK, "README.md", "book/index.md"]
     assert "**Core** 13 min" in first_cell(book)
     for page in ("README.md", "book/index.md"):

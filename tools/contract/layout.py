@@ -89,7 +89,7 @@ def toc_lists_every_page(book: Tree) -> list[str]:
 
 
 def no_file_is_left_over(book: Tree) -> list[str]:
-    """The package holds chapters and four folders; each test is of something there."""
+    """The package holds chapters and a few folders; each test is of something there."""
     folders = {path.split("/")[1] for path in book.files("lesson_utils/*/**/*.*")}
     known = {*TESTED_ELSEWHERE, *book.layer("chapter", "common", "data")}
     for pattern in ("tools/*", "benchmarks/*.py", "studies/*.py", "book/_ext/*.py"):
