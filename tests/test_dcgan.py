@@ -696,6 +696,18 @@ def init_each(weights, mean=0.0, deviation=0.02):
     return answer
 
 
+def init_kinds(*kinds, biases=True):
+    def answer(network):
+        for module in network.modules():
+            if isinstance(module, kinds):
+                mean = 1.0 if isinstance(module, nn.BatchNorm2d) else 0.0
+                nn.init.normal_(module.weight, mean, 0.02)
+                if biases and module.bias is not None:
+                    nn.init.zeros_(module.bias)
+
+    return answer
+
+
 def size_of(expression):
     def answer(size, kernel_size, *, stride=1, padding=0, output_padding=0, dilation=1):
         return expression(size, kernel_size, stride, padding, output_padding, dilation)
@@ -771,12 +783,7 @@ WRONG = {
             "not the variance",
         ),
         (
-            lambda n: n.apply(
-                lambda m: (
-                    isinstance(m, nn.Conv2d)
-                    and (nn.init.normal_(m.weight, 0, 0.02), nn.init.zeros_(m.bias))
-                )
-            ),
+            init_kinds(nn.Conv2d, nn.BatchNorm2d),
             "name both",
         ),
         (lambda network: checks._draw(network, norm_mean=0), "draw them round 1"),
@@ -785,7 +792,10 @@ WRONG = {
             "one level down",
         ),
         (lambda network: None, "not on a copy"),
-        (init_each("weight"), "biases are still"),
+        (
+            init_kinds(nn.Conv2d, nn.ConvTranspose2d, nn.BatchNorm2d, biases=False),
+            "biases are still",
+        ),
     ],
 }
 

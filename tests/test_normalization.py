@@ -515,7 +515,10 @@ WRONG = {
         ),
         (
             lambda x, w=None, b=None, eps=1e-5: (
-                (x - x.mean((2, 3), True)) / x.std((2, 3), keepdim=True)
+                (x - x.mean((2, 3), True))
+                / (x.var((2, 3), keepdim=True) + eps).sqrt()
+                * (1 if w is None else w[:, None, None])
+                + (0 if b is None else b[:, None, None])
             ),
             "unbiased",
         ),

@@ -73,8 +73,8 @@ from lesson_utils.grading.exercise import Case, Exercise, Mistake
 
 
 def _example_cases() -> Iterator[Case]:
-    # TODO: the idea: ordinary values by hand, an independent reference, gradients.
-    # TODO: hardening: empty, ties, extreme values, NaN, wrong arguments.
+    # TODO: the idea by hand, against an independent reference, its gradient; and,
+    # with hardening=True, what is empty, tied, extreme or NaN. An error hardens.
     yield Case("TODO: what is special", (torch.zeros(2),), expected=torch.zeros(2))
 
 
@@ -120,7 +120,7 @@ class Test$camel:
 
 
 def test_the_solution_passes_its_check():
-    # TODO: a right answer written independently; five wrong ones with their hints.
+    # TODO: `ExerciseTests` in place of this, with right, plain, library and wrong ones.
     assert grade("${stem}_example", $stem.${stem}_example).passed
 '''
 
