@@ -1013,6 +1013,20 @@ def test_a_chapter_asks_only_for_chapters_before_it(small_book, place, accepted)
     assert (imports.layers_are_kept(small_book.tree) == []) is accepted
 
 
+@pytest.mark.parametrize(
+    ("output", "number"),
+    [
+        ({"output_type": "error"}, 0),
+        ({"output_type": "display_data", "data": {"image/png": ""}}, 0),
+        ({"output_type": "execute_result", "data": {"text/plain": ["True"]}}, 1),
+        ({"output_type": "execute_result", "data": {"text/plain": "(True, 1)"}}, 0),
+    ],
+)
+def test_outputs_of_every_kind_are_read(small_book, output, number):
+    small_book.cell('print("kept', outputs=[output])
+    assert len(pattern.outputs_are_numbers(small_book.tree)) == number
+
+
 def test_every_rule_is_broken_somewhere():
     assert {rule for rule, *_ in BROKEN} == set(RULES)
 

@@ -139,7 +139,7 @@ def outputs_are_numbers(book: Tree) -> list[str]:
     for notebook in told_anew(book):
         for cell in notebook.code:
             text = "".join(
-                "".join(output.get("text", "") or output["data"]["text/plain"])
+                "".join(output.get("text") or _plain_text(output))
                 for output in cell.raw.get("outputs", ())
             )
             complaints += [
@@ -149,6 +149,10 @@ def outputs_are_numbers(book: Tree) -> list[str]:
                 if re.search(r"\b(True|False)\)?\s*$", line)
             ]
     return complaints
+
+
+def _plain_text(output: dict) -> str | list[str]:
+    return output.get("data", {}).get("text/plain", "")
 
 
 def symptoms_have_remedies(book: Tree) -> list[str]:
