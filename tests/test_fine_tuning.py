@@ -704,7 +704,10 @@ WRONG = {
         ),
         (
             lambda m, *, learning_rate, head_multiplier=10: [
-                {"params": last_layer(m)[1].parameters(), "lr": 10 * learning_rate}
+                {
+                    "params": last_layer(m)[1].parameters(),
+                    "lr": head_multiplier * learning_rate,
+                }
             ],
             "Only the head",
         ),

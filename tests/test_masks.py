@@ -547,9 +547,18 @@ WRONG = {
             "brightness counts",
         ),
         (
-            lambda i, t: torch.from_numpy(
-                skimage.feature.match_template(i.numpy(), t.numpy(), pad_input=True)
-            )[0],
+            lambda i, t: match_template_by_unfold(
+                torch.nn.functional.pad(
+                    i,
+                    (
+                        t.shape[2] // 2,
+                        (t.shape[2] - 1) // 2,
+                        t.shape[1] // 2,
+                        (t.shape[1] - 1) // 2,
+                    ),
+                ),
+                t,
+            ),
             "wholly inside",
         ),
     ],

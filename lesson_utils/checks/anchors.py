@@ -622,7 +622,12 @@ def _decode_cases() -> Iterator[Case]:
     yield Case("no anchors", (none, none), expected=none, hardening=True)
 
 
-def _decode(anchors, offsets, std, *, grow=torch.exp, origin="center", form="xyxy"):
+_STD = (0.1, 0.1, 0.2, 0.2)
+
+
+def _decode(
+    anchors, offsets, std=_STD, *, grow=torch.exp, origin="center", form="xyxy"
+):
     """The right answer, with parts of it changed on request."""
     side = anchors[:, 2:] - anchors[:, :2]
     start = anchors[:, :2] + (side / 2 if origin == "center" else 0)
@@ -632,9 +637,6 @@ def _decode(anchors, offsets, std, *, grow=torch.exp, origin="center", form="xyx
     if form == "cxcywh":
         return torch.cat([centre, new], dim=1)
     return torch.cat([centre - new / 2, centre + new / 2], dim=1)
-
-
-_STD = (0.1, 0.1, 0.2, 0.2)
 
 
 def _std_ignored(anchors, offsets, *, std=_STD):

@@ -166,7 +166,7 @@ def _marked_when_pushed(root):
         if placed:
             order.append(variable)
             continue
-        new = [part for part in _parts(variable) if part not in seen]
+        new = [part for part in dict.fromkeys(_parts(variable)) if part not in seen]
         seen.update(new)
         stack += [(variable, True), *((part, False) for part in new)]
     return order
