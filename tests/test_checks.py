@@ -407,7 +407,7 @@ def luminance(color):
     return sum(w * p for w, p in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
 
 
-@pytest.mark.parametrize("colour", _render._BARS.values())
+@pytest.mark.parametrize("color", _render._BARS.values())
 def test_the_cards_bars_stand_out_in_light_and_dark(color):
     for ground in ("#ffffff", "#121212"):
         light, dark = sorted([luminance(color), luminance(ground)], reverse=True)
