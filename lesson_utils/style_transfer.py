@@ -157,10 +157,13 @@ def preprocess(image: Tensor, mean: Tensor, std: Tensor) -> Tensor:
         (1, C, H, W), on the device and in the dtype of `mean`.
 
     Raises:
-        ValueError: `image` is not a picture in [0, 1] of as many channels as `mean`.
+        ValueError: `image` is not a picture in [0, 1] of as many channels as `mean`, or
+            a deviation is not positive.
 
     Source: the definition.
     """
+    if not (std > 0).all():
+        raise ValueError(f"std must be positive, got {std.tolist()}")
     require_shape("image", image, "C H W", floating=True, C=len(mean))
     require_unit_range("image", image)
     return ((image.to(mean) - mean[:, None, None]) / std[:, None, None])[None]

@@ -46,6 +46,7 @@ SIGNS = torch.tensor([1, -1, 1, 1, -1, 1])
 BUCKETS = torch.tensor([0, 3, 2, 3, 1, 0])
 ONES, ZEROS = torch.ones(6), torch.zeros(6)
 MEAN = torch.full((3,), 0.5)
+GRAM = torch.eye(6).repeat(2, 1, 1) + 0.1
 
 
 class Classifier(nn.Module):
@@ -148,6 +149,11 @@ CALLS = {
     "masks.masks_to_boxes": [((MASKS,), {})],
     "masks.mask_iou": [((MASKS, MASKS.flip(0)), {})],
     "masks.masked_softmax": [((randn(2, 2, 3), MASKS), {})],
+    "mc_loss.channel_max_pool": [((MAPS.abs(), 3), {}), ((MAPS, (1, 2, 3)), {})],
+    "mc_loss.discriminality_loss": [((MAPS.abs(), LABELS, 3), {})],
+    "mc_loss.diversity_loss": [((MAPS.abs(), 3), {}), ((MAPS, (1, 2, 3)), {})],
+    "mc_loss.own_channels": [((MAPS, LABELS, 3), {})],
+    "mc_loss.peak_hits": [((MAPS.abs(), [UNIT, UNIT[:1]]), {})],
     "nms.greedy_nms": [((BOXES, SCORES, 0.1), {})],
     "nms.nms": [((BOXES, SCORES, 0.1), {})],
     "nms.batched_nms": [((BOXES, SCORES, torch.tensor([0, 1, 1]), 0.1), {})],
@@ -172,6 +178,13 @@ CALLS = {
         for gamma in (0, 0.25, 0.5, 1.0, 1.5, 2.0, 5.0)
     ],
     "single_shot.masked_l1": [((randn(1, 5, 4), randn(1, 5, 4), POSITIVE), {})],
+    "style_transfer.gram_matrix": [((MAPS,), {})],
+    "style_transfer.channel_statistics": [((MAPS,), {})],
+    "style_transfer.content_loss": [((MAPS, MAPS.flip(0)), {})],
+    "style_transfer.style_loss": [((MAPS, GRAM), {})],
+    "style_transfer.total_variation_loss": [((MAPS,), {})],
+    "style_transfer.preprocess": [((IMAGES[0], MEAN, MEAN), {})],
+    "style_transfer.postprocess": [((2 * IMAGES[:1] - 1, MEAN, MEAN), {})],
 }
 
 # Public, and not in `CALLS`: why.
@@ -180,7 +193,7 @@ ELSEWHERE = {
         *("attention_pooling.pick_maps", "augmentation.random_horizontal_flip"),
         *("augmentation.sample_crop", "augmentation.random_resized_crop"),
         *("augmentation.color_jitter", "augmentation.mixup", "augmentation.cutmix"),
-        "single_shot.flip",
+        *("single_shot.flip", "mc_loss.channel_mask"),
     ),
     "takes or changes networks: by the tests of their modules": (
         *("activations.gradient_norms", "augmentation.average_over_views"),
@@ -189,14 +202,19 @@ ELSEWHERE = {
         *("fine_tuning.find_head", "fine_tuning.replace_head", "fine_tuning.freeze"),
         *("fine_tuning.unfreeze", "fine_tuning.parameter_groups"),
         *("fine_tuning.extract_features", "single_shot.predict", "dcgan.train_step"),
+        *("style_transfer.extract_features", "style_transfer.lbfgs"),
+    ),
+    "trains where its networks are: by the tests of their modules": (
+        *("gan.train", "mc_loss.train", "style_transfer.transfer"),
     ),
     "trains: a step of each is taken below": (
-        *("dcgan.train", "fine_tuning.train", "gan.train", "single_shot.train"),
+        *("dcgan.train", "fine_tuning.train", "single_shot.train"),
     ),
     "takes no tensor": (
         *("anchors.anchor_shapes", "anchors.anchor_boxes_at_pixel"),
         *("anchors.anchor_boxes", "anchors.multiscale_anchors"),
         *("dcgan.conv_transpose_output_size", "fine_tuning.take_per_class"),
+        "mc_loss.channel_groups",
         *("masks.rectangle_mask", "masks.disk_mask", "masks.polygon_mask"),
         *("single_shot.stack_scenes", "common.training.drawer"),
         *("common.training.batch_of_step", "common.training.require_finite"),
@@ -205,12 +223,13 @@ ELSEWHERE = {
 # Modules of which no function takes tensors to compute with, or which are others'.
 MODULES_ELSEWHERE = {
     "autograd": "on NumPy arrays, float64 whatever comes in",
-    "mc_loss": "its own tests hold the same battery of dtypes and layouts",
-    "style_transfer": "its own tests hold dtypes and devices",
     "common.backbones": "networks",
     "common.checkpoints": "files",
     "common.compute": "devices and seeds",
+    "common.packaged_files": "files",
     "common.plotting": "pictures",
+    "common.pretrained": "networks",
+    "common.proposal_net": "networks",
     "common.quiz": "words",
     "common.require": "the checks themselves",
     "common.schedules": "plain numbers",
@@ -427,6 +446,7 @@ EXTREMES = {
 # Where infinity less infinity is the honest answer, and why.
 NOT_EXTREME = {
     ("common.generating.kernel_distance", "huge"): "the cube leaves float32",
+    ("mc_loss.peak_hits", "flat"): "no map has a peak: NaN, as it says",
 }
 
 
@@ -526,9 +546,42 @@ class TestAStepOnAnotherDevice:
 NAN, INF = math.nan, math.inf
 WRONG = torch.tensor([[3.0, 0, 1, 1]])  # x2 < x1
 INTS = torch.ones(2, 6).long()
+CHANNEL_NET = importlib.import_module("lesson_utils.mc_loss").ChannelNet(
+    nn.Identity(), 6, 2, 3
+)
 
 # For each function whose docstring has `Raises`: calls that must raise ValueError.
 BAD = {
+    "mc_loss.channel_groups": [((3, 4), {}), ((True, 1), {}), ((4.0, 2), {})],
+    "mc_loss.channel_mask": [
+        ((3,), {"num_classes": 2, "keep": keep}) for keep in (0, 1.5, NAN, True)
+    ],
+    "mc_loss.channel_max_pool": [((MAPS, 4), {}), ((MAPS, True), {}), ((X, 3), {})],
+    "mc_loss.discriminality_loss": [
+        ((MAPS, LABELS + 1, 3), {}), ((MAPS[:0], LABELS[:0], 3), {}),
+        ((MAPS, LABELS, 3), {"mask": torch.ones(6)}), ((MAPS, LABELS.float(), 3), {}),
+    ],
+    "mc_loss.diversity_loss": [((MAPS, (1, 2)), {}), ((MAPS.long(), 3), {})],
+    "mc_loss.own_channels": [((MAPS, LABELS[:1], 3), {})],
+    "mc_loss.peak_hits": [((MAPS, [UNIT]), {})],
+    "mc_loss.train": [
+        ((CHANNEL_NET, MAPS, LABELS), {"steps": 1, name: wrong})
+        for name in ("steps", "batch_size", "learning_rate")
+        for wrong in (0, True, NAN, INF)
+    ],
+    "style_transfer.gram_matrix": [((X,), {}), ((MAPS[:0],), {})],
+    "style_transfer.channel_statistics": [((X,), {}), ((MAPS[:, :, :0],), {})],
+    "style_transfer.content_loss": [((MAPS, MAPS[:1]), {})],
+    "style_transfer.style_loss": [((MAPS, GRAM[:, :3]), {})],
+    "style_transfer.total_variation_loss": [((X,), {}), ((MAPS.long(),), {})],
+    "style_transfer.preprocess": [
+        ((2 * IMAGES[0], MEAN, MEAN), {}), ((IMAGES, MEAN, MEAN), {}),
+        ((IMAGES[0] * NAN, MEAN, MEAN), {}),
+    ],
+    "style_transfer.postprocess": [((IMAGES, MEAN, MEAN), {})],
+    "style_transfer.extract_features": [((nn.Sequential(nn.ReLU()), MAPS, [1]), {})],
+    "style_transfer.lbfgs": [(([nn.Parameter(ONES)],), {"first_move": 0})],
+    "style_transfer.transfer": [((IMAGES[0], IMAGES[1]), {"backbone": Classifier()})],
     **{
         f"activations.{name}": [((INTS,), {})]
         for name in (

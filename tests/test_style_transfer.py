@@ -269,6 +269,12 @@ class TestPreprocess:
         with pytest.raises(ValueError, match=message):
             st.preprocess(image, self.MEAN, self.STD)
 
+    @pytest.mark.parametrize("worst", [0.0, -1.0, math.nan])
+    def test_a_deviation_that_is_not_positive(self, worst):
+        std = torch.tensor([0.2, worst, 0.5])
+        with pytest.raises(ValueError, match="std must be positive, got"):
+            st.preprocess(picture(3, 4, 5), self.MEAN, std)
+
     def test_postprocess_errors(self):
         with pytest.raises(ValueError, match="images must be"):
             st.postprocess(torch.ones(2, 3, 4, 4), self.MEAN, self.STD)
