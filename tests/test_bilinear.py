@@ -423,9 +423,9 @@ def with_refusal(pool):
 def with_refusal_and_length(pool):
     """And that divides the signed roots by their length where it should."""
 
-    def pool_and_divide(a, b, normalise):
+    def pool_and_divide(a, b, normalize):
         values = pool(a, b)
-        if normalise:
+        if normalize:
             values = F.normalize(signed_sqrt_by_where(values), eps=1e-6)
         return values
 
@@ -540,20 +540,20 @@ WRONG = {
 }
 
 
-def bilinear_pool_plainly(features1, features2, *, normalise=False):
+def bilinear_pool_plainly(features1, features2, *, normalize=False):
     positions = features1.shape[2] * features1.shape[3]
     pairs = features1.flatten(2) @ features2.flatten(2).transpose(1, 2) / positions
     values = pairs.flatten(1)
-    if not normalise:
+    if not normalize:
         return values
     root = values.sign() * values.abs().sqrt()
     return root / root.norm(dim=1, keepdim=True)
 
 
-def bilinear_pool_of_torch(features1, features2, *, normalise=False):
+def bilinear_pool_of_torch(features1, features2, *, normalize=False):
     pairs = torch.einsum("bihw,bjhw->bij", features1, features2).flatten(1)
     values = pairs / features1[0, 0].numel()
-    if not normalise:
+    if not normalize:
         return values
     return F.normalize(torch.sign(values) * torch.sqrt(torch.abs(values)))
 

@@ -829,7 +829,7 @@ def output_size_of_torch(
     return layer(torch.zeros(1, 1, size)).shape[-1]
 
 
-def initialise_plainly(network):
+def initialize_plainly(network):
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
             module.weight.data = torch.randn(module.weight.shape) * 0.02
@@ -839,7 +839,7 @@ def initialise_plainly(network):
             module.bias.data.zero_()
 
 
-def initialise_of_torch(network):
+def initialize_of_torch(network):
     def draw(module):
         if "Conv" in type(module).__name__:
             nn.init.normal_(module.weight, 0.0, 0.02)
@@ -856,7 +856,7 @@ PLAIN = {
     "to_tanh_range": to_tanh_plainly,
     "from_tanh_range": lambda images: images * 0.5 + 0.5,
     "conv_transpose_output_size": output_size_by_formula,
-    "initialise": initialise_plainly,
+    "initialize": initialize_plainly,
 }
 LIBRARY = {
     "to_tanh_range": to_tanh_of_torchvision,
@@ -864,7 +864,7 @@ LIBRARY = {
         images.expand(1, 1, *images.shape), [-1.0], [2.0]
     ).view_as(images),
     "conv_transpose_output_size": output_size_of_torch,
-    "initialise": initialise_of_torch,
+    "initialize": initialize_of_torch,
 }
 
 
