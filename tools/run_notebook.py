@@ -28,6 +28,7 @@ from tools.files import write_notebook, write_whole
 
 ROOT = environment.ROOT
 CELL_SECONDS = 300
+NOT_STARTED = "the kernel did not start"
 
 
 @dataclass(frozen=True)
@@ -105,6 +106,15 @@ def run_cells(book: nbformat.NotebookNode, path: Path, root: Path = ROOT) -> Out
     Returns:
         The cell that failed, if one did, and what was read.
     """
+    outcome = _run_cells(book, path, root)
+    # A kernel's ports are looked up before it takes them, and one that starts at the
+    # same time may have been given the same: it deserves a second try.
+    if outcome.error and NOT_STARTED in outcome.error:
+        outcome = _run_cells(book, path, root)
+    return outcome
+
+
+def _run_cells(book: nbformat.NotebookNode, path: Path, root: Path) -> Outcome:
     begun: list[int] = []
     client = NotebookClient(
         book,
@@ -136,7 +146,7 @@ def run_cells(book: nbformat.NotebookNode, path: Path, root: Path = ROOT) -> Out
         except DeadKernelError:
             message = "the kernel died (out of memory?)"
         except RuntimeError as error:  # before the first cell
-            message = f"the kernel did not start: {error}"
+            message = f"{NOT_STARTED}: {error}"
             # nbclient would stop at its end what it never started, with a traceback.
             atexit.unregister(client._cleanup_kernel)
         read = notes.read_text(encoding="utf-8").splitlines()
