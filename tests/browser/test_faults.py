@@ -50,8 +50,9 @@ def test_one_visit_finds_faults_of_every_rule_and_names_them(open_with):
         "solutions",
         "quiz",
         "width on a phone",
-        "accessibility, light",
-        "accessibility, dark",
+        "accessibility",
+        "contrast, light",
+        "contrast, dark",
         "other hosts",
         "console",
     }
@@ -97,6 +98,12 @@ SOLUTION = """<div class="solution admonition">
 def test_a_solution_that_does_not_obey(open_with, hidden, when, begins):
     faults = open_with(SOLUTION.format(hidden, when)).stuck_solutions()
     assert [fault.partition(":")[0] for fault in faults] == begins
+
+
+def test_a_later_solution_that_does_not_obey(open_with):
+    stuck = SOLUTION.partition("<script>")[0].format("hidden").replace("Because", "No")
+    visit = open_with(SOLUTION.format("hidden", "true") + stuck)
+    assert visit.stuck_solutions() == ["a click opens nothing: Show"]
 
 
 def question(wrong, right):
@@ -198,10 +205,35 @@ def test_a_control_without_visible_focus(open_with):
     assert fault.startswith("no visible focus: <a")
 
 
-def test_a_serious_violation(open_with):
+def test_a_pale_text(open_with):
     visit = open_with('<p style="color: #999; background: #aaa">Pale</p>')
-    (fault,) = visit.violations()
-    assert fault.startswith("color-contrast")
+    assert visit.violations() == []
+    for scheme in ("light", "dark"):
+        (fault,) = visit.pale_texts(scheme)
+        assert fault.startswith("color-contrast")
+
+
+def test_a_text_that_is_pale_in_one_theme_and_among_many(open_with):
+    kinds = ".a { color: #111 } .b { color: #111 }"
+    dark = "@media (prefers-color-scheme: dark) { .b { color: #eee } }"
+    texts = '<p class="a">Plain</p>' * 9 + '<p class="b">Pale at night</p>' * 9
+    visit = open_with(f"<style>{kinds} {dark}</style>{texts}")
+    assert visit.pale_texts("light") == []
+    (fault,) = visit.pale_texts("dark")
+    assert "Pale at night" in fault
+
+
+@pytest.mark.parametrize("ground", ["background: #222", "opacity: .2"])
+def test_a_text_that_is_pale_by_its_ground(open_with, ground):
+    plain, inner = "<div><p>Plain</p></div>", "<div><p>Unreadable</p></div>"
+    texts = f'{plain}<div style="{ground}">{inner}</div>'
+    (fault,) = open_with(texts).pale_texts()
+    assert "Unreadable" in fault
+
+
+def test_a_serious_violation_of_structure(open_with):
+    (fault,) = open_with('<button class="x"></button>').violations()
+    assert fault.startswith("button-name")
 
 
 def test_weight_counts_own_pictures(open_with, tmp_path):
