@@ -23,7 +23,6 @@ AWAITING = frozenset(
         "anchors",
         "attention_pooling",
         "augmentation",
-        "autograd",
         "bilinear",
         "dcgan",
         "fine_tuning",
