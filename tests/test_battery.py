@@ -215,7 +215,11 @@ ELSEWHERE = {
         *("anchors.anchor_boxes", "anchors.multiscale_anchors"),
         *("dcgan.conv_transpose_output_size", "fine_tuning.take_per_class"),
         "mc_loss.channel_groups",
-        *("masks.rectangle_mask", "masks.disk_mask", "masks.polygon_mask"),
+        *(
+            "common.shapes.rectangle_mask",
+            "common.shapes.disk_mask",
+            "common.shapes.polygon_mask",
+        ),
         *("single_shot.stack_scenes", "common.training.drawer"),
         *("common.training.batch_of_step", "common.training.require_finite"),
     ),
@@ -748,9 +752,11 @@ BAD = {
         ((X, X), {"radius": 1, "at_least": 0}), ((X, X[0]), {"radius": 1}),
     ],
     "masks.apply_mask": [((IMAGES, MASKS), {}), ((IMAGES, 2 + IMAGES), {})],
-    "masks.rectangle_mask": [((0, 3, (0, 0, 1, 1)), {}), ((3, 3, (2, 0, 1, 1)), {})],
-    "masks.disk_mask": [((3, 3, (0, 0), -1), {}), ((3, 3, (0, NAN), 1), {})],
-    "masks.polygon_mask": [
+    "common.shapes.rectangle_mask": [
+        ((0, 3, (0, 0, 1, 1)), {}), ((3, 3, (2, 0, 1, 1)), {}),
+    ],
+    "common.shapes.disk_mask": [((3, 3, (0, 0), -1), {}), ((3, 3, (0, NAN), 1), {})],
+    "common.shapes.polygon_mask": [
         ((3, 3, [(0, 0), (1, 1)]), {}), ((2.5, 3, [(0, 0)] * 3), {}),
     ],
     "masks.masked_mean": [((INTS, INTS), {}), ((X, torch.zeros(2, 6)), {})],

@@ -27,7 +27,6 @@ AWAITING = frozenset(
         "dcgan",
         "fine_tuning",
         "gan",
-        "masks",
         "nms",
         "normalization",
         "single_shot",
