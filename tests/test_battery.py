@@ -78,7 +78,7 @@ CALLS = {
         )
     },
     "activations.prelu": [((MAPS, torch.full((6,), 0.1)), {})],
-    "activations.dead_fraction": [((MAPS,), {})],
+    "common.probes.dead_fraction": [((MAPS,), {})],
     "anchors.assign_anchors": [((UNIT, UNIT[:2]), {})],
     "anchors.encode_offsets": [((UNIT, UNIT.flip(0)), {})],
     "anchors.decode_offsets": [((UNIT, 0.1 * randn(3, 4)), {})],
@@ -196,7 +196,7 @@ ELSEWHERE = {
         *("single_shot.flip", "mc_loss.channel_mask"),
     ),
     "takes or changes networks: by the tests of their modules": (
-        *("activations.gradient_norms", "augmentation.average_over_views"),
+        *("common.probes.gradient_norms", "augmentation.average_over_views"),
         *("common.classifying.predict", "common.classifying.accuracy"),
         *("common.classifying.evaluating", "dcgan.initialize", "dcgan.sample"),
         *("fine_tuning.find_head", "fine_tuning.replace_head", "fine_tuning.freeze"),
@@ -598,8 +598,8 @@ BAD = {
         for name in ("glu", "reglu", "geglu", "swiglu")
     },
     "activations.prelu": [((INTS, ONES), {}), ((X, torch.ones(4)), {})],
-    "activations.dead_fraction": [((ONES,), {}), ((X[:0],), {})],
-    "activations.gradient_norms": [
+    "common.probes.dead_fraction": [((ONES,), {}), ((X[:0],), {})],
+    "common.probes.gradient_norms": [
         (([], X, X), {}), (([torch.tanh], X, X[:1]), {})
     ],
     "anchors.anchor_shapes": [(([], [1]), {}), (([-1], [1]), {}), (([INF], [1]), {})],

@@ -19,7 +19,6 @@ from tools.contract.tree import Tree
 # rebuilt, and none may join it.
 AWAITING = frozenset(
     {
-        "activations",
         "anchors",
         "attention_pooling",
         "augmentation",
