@@ -29,7 +29,6 @@ AWAITING = frozenset(
         "fine_tuning",
         "gan",
         "masks",
-        "nms",
         "normalization",
         "single_shot",
     }
