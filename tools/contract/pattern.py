@@ -20,7 +20,6 @@ from tools.contract.tree import Tree
 AWAITING = frozenset(
     {
         "activations",
-        "anchors",
         "attention_pooling",
         "augmentation",
         "autograd",
