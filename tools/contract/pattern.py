@@ -19,14 +19,12 @@ from tools.contract.tree import Tree
 # rebuilt, and none may join it.
 AWAITING = frozenset(
     {
-        "anchors",
         "attention_pooling",
         "augmentation",
         "bilinear",
         "dcgan",
         "fine_tuning",
         "gan",
-        "nms",
         "normalization",
         "single_shot",
     }
