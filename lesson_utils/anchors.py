@@ -1,9 +1,9 @@
-"""Anchor boxes: where they stand, which truth each one answers for, by how much.
+"""Anchor boxes: where they stand, which object each answers for, and by how much.
 
-The module of the chapter `book/detection/anchors.ipynb`. Boxes are xyxy in shares of
+The module of the chapter `book/detection/anchors.ipynb`. Boxes are xyxy in fractions of
 the picture, x of its width and y of its height: (0, 0, 1, 1) is the whole picture. An
-anchor's scale is a share of the picture's *height*, and its ratio is width to height in
-pixels, so that a ratio of 1 is a square on the screen, whatever the picture's shape.
+anchor's scale is a fraction of the picture's *height*, and its ratio is width to height
+in pixels, so that a ratio of 1 is a square on the screen, whatever the picture's shape.
 """
 
 from collections.abc import Iterator, Sequence
@@ -20,7 +20,7 @@ STD = (0.1, 0.1, 0.2, 0.2)  # what the offsets of x, y, width and height are div
 def anchor_shapes(
     scales: Sequence[float] | Tensor, ratios: Sequence[float] | Tensor
 ) -> Tensor:
-    """Width and height of the anchors that share a centre.
+    """Width and height of the anchors that have one center.
 
     Not every scale meets every ratio: all scales take the first ratio, and the other
     ratios the first scale.
@@ -108,7 +108,7 @@ def anchor_boxes(
         ValueError: height or width is not a positive whole number, or scales or ratios
             are empty, or not all finite and positive.
 
-    Source: Ren et al., Faster R-CNN, NeurIPS 2015, section 3.1.1; in the order and
+    Source: Ren et al., Faster R-CNN, NeurIPS 2015, section 3.1; in the order and
         convention of d2l's `multibox_prior`.
     """
     _check_map(height, width)
@@ -116,7 +116,7 @@ def anchor_boxes(
     half = shapes * torch.tensor([height / width / 2, 1 / 2], device=device)
     x = (torch.arange(width, device=device) + 0.5) / width
     y = (torch.arange(height, device=device) + 0.5) / height
-    # The first row of anchors, with its centres at y = 0, is every row but for y.
+    # The first row of anchors, with its centers at y = 0, is every row but for y.
     around = torch.cat([-half, half], dim=1)  # (K, 4)
     on_x = torch.tensor([1.0, 0, 1, 0], device=device)
     first = around + x[:, None, None] * on_x  # (W, K, 4)
@@ -163,22 +163,23 @@ def multiscale_anchors(
 def assign_anchors(
     anchors: Tensor, boxes: Tensor, *, iou_threshold: float = 0.5
 ) -> Tensor:
-    """Which true box each anchor answers for.
+    """Which ground-truth box each anchor answers for.
 
-    First the binding: the largest IoU of all binds its anchor to its truth, both leave,
-    and so on until no truth is left (or no anchor). Then every anchor that is still
-    free takes the truth it overlaps most, if that IoU reaches the threshold. Among
-    equal IoUs the first anchor wins, and for it the first truth. A truth that no anchor
-    overlaps is bound all the same, at an IoU of 0: to the first anchor that is free.
+    First the binding: the largest IoU of all binds its anchor to its object, both
+    leave, and so on until no object is left (or no anchor). Then every anchor that is
+    still free takes the object it overlaps most, if that IoU reaches the threshold.
+    Among equal IoUs the first anchor wins, and for it the first object. An object that
+    no anchor overlaps is bound all the same, at an IoU of 0: to the first anchor that
+    is free.
 
     Args:
         anchors: (A, 4), xyxy.
-        boxes: (M, 4), xyxy, in the units of `anchors`: the true boxes.
+        boxes: (M, 4), xyxy, in the units of `anchors`: the ground truth.
         iou_threshold: in [0, 1]; at the threshold is enough.
 
     Returns:
-        (A,), int64: a row of `boxes`, or -1 for background. Every truth has an anchor
-        of its own, unless there are more truths than anchors.
+        (A,), int64: a row of `boxes`, or -1 for background. Every object has an
+        anchor of its own, unless there are more objects than anchors.
 
     Raises:
         ValueError: anchors or boxes are no xyxy boxes of two dimensions, or the
@@ -217,15 +218,16 @@ def encode_offsets(
             it.
 
     Returns:
-        (..., N, 4): shift of the centre in x and y, in anchor widths and heights, and
+        (..., N, 4): shift of the center in x and y, in anchor widths and heights, and
         the logarithm of the growth of width and height, each divided by its `std`.
 
     Raises:
         ValueError: anchors or boxes are no xyxy boxes, or one of them has no width or
             no height (it has no logarithm), or `std` is not four positive numbers.
 
-    Source: Girshick et al., Rich Feature Hierarchies, CVPR 2014, appendix C, divided by
-        the spread as in Liu et al., SSD, ECCV 2016.
+    Source: Girshick et al., Rich Feature Hierarchies, CVPR 2014 (appendix C of its
+        arXiv version); the divisors are those of the code of Liu et al., SSD, ECCV
+        2016, and in neither paper.
     """
     center, side = _center_and_side("anchors", anchors)
     new_center, new_side = _center_and_side("boxes", boxes)

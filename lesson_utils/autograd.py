@@ -7,16 +7,12 @@ broadcast as NumPy's do and are named as torch's, so that the same lines run on 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from lesson_utils.common.require import require_positive
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 Numbers = float | list | np.ndarray  # whatever NumPy makes an array of
 
@@ -125,9 +121,8 @@ class Variable:
         quotient = self.data / other.data
 
         def backward(grad):
-            share = grad / other.data
-            down = -share * quotient
-            return sum_to(share, self.data.shape), sum_to(down, other.data.shape)
+            up = grad / other.data
+            return sum_to(up, self.data.shape), sum_to(-up * quotient, other.data.shape)
 
         return _made_by("/", (self, other), quotient, backward)
 
@@ -243,9 +238,8 @@ class Variable:
         Returns:
             A Variable of the same shape (...).
         """
-        positive = self.data > 0
         result = np.maximum(self.data, 0.0)
-        return _made_by("relu", (self,), result, lambda grad: (grad * positive,))
+        return _made_by("relu", (self,), result, lambda grad: (grad * (result > 0),))
 
     def tanh(self) -> Variable:
         """The hyperbolic tangent, element by element.
@@ -275,10 +269,11 @@ class Variable:
         Returns:
             A Variable of that shape.
         """
-        result = self.data.reshape(shape)
-        return _made_by(
-            "reshape", (self,), result, lambda grad: (grad.reshape(self.data.shape),)
-        )
+
+        def backward(grad):
+            return (grad.reshape(self.data.shape),)
+
+        return _made_by("reshape", (self,), self.data.reshape(shape), backward)
 
     def transpose(self, dim0: int, dim1: int) -> Variable:
         """Two dimensions exchanged.
@@ -290,10 +285,11 @@ class Variable:
         Returns:
             A Variable of the shape with the two lengths exchanged.
         """
-        result = self.data.swapaxes(dim0, dim1)
-        return _made_by(
-            "transpose", (self,), result, lambda grad: (grad.swapaxes(dim0, dim1),)
-        )
+
+        def backward(grad):
+            return (grad.swapaxes(dim0, dim1),)
+
+        return _made_by("transpose", (self,), self.data.swapaxes(dim0, dim1), backward)
 
 
 def topological_order(root: Variable) -> list[Variable]:
@@ -383,53 +379,9 @@ def numerical_gradient(
     gradient = np.zeros(np.shape(point))
     for index in np.ndindex(gradient.shape):
         above, below = np.array(point, float), np.array(point, float)
-        above[index] += step
-        below[index] -= step
+        above[index], below[index] = above[index] + step, below[index] - step
         gradient[index] = (function(above) - function(below)) / (2 * step)
     return gradient
-
-
-def draw_graph(
-    axis: Axes,
-    root: Variable,
-    *,
-    names: Mapping[Variable, str] | None = None,
-    text: Callable[[Variable], str] | None = None,
-) -> None:
-    """Draw a graph from left to right: boxes are Variables, circles operations.
-
-    Args:
-        axis: matplotlib axes.
-        root: the Variable to end with, of any shape (...).
-        names: what is written into a box above its text.
-        text: gives the text of a box; by default the value or, of an array, the shape.
-
-    Source: our own layout; a box stands one column left of the first that uses it.
-    """
-    names, places = names or {}, _places(root)
-    box = {"boxstyle": "round,pad=0.35", "facecolor": "white", "edgecolor": "#333333"}
-    circle = {
-        "boxstyle": "circle,pad=0.2",
-        "facecolor": "#cfe3f1",
-        "edgecolor": "none",
-    }
-    for variable, (x, y) in places.items():
-        lines = [names.get(variable, ""), (text or _value_or_shape)(variable)]
-        label = "\n".join(line for line in lines if line)
-        centered = {"ha": "center", "va": "center", "fontsize": 8}
-        axis.text(x, y, label, bbox=box, zorder=3, **centered)
-        if variable.creator is not None:
-            axis.plot([x - 0.5, x], [y, y], color="#777777", lw=1.2, zorder=1)
-            axis.text(
-                x - 0.5, y, variable.creator.name, bbox=circle, zorder=4, **centered
-            )
-            for part in variable.creator.inputs:
-                ends = zip(places[part], (x - 0.5, y), strict=True)
-                axis.plot(*ends, color="#777777", lw=1.2, zorder=1)
-    rows = [y for _, y in places.values()]
-    axis.set(xlim=(-0.5 - max(-x for x, _ in places.values()), 0.5))
-    axis.set(ylim=(min(rows) - 0.6, max(rows) + 0.6))
-    axis.axis("off")
 
 
 def _as_variable(value: Variable | Numbers) -> Variable:
@@ -446,29 +398,3 @@ def _made_by(
     result = Variable(data)
     result.creator = Operation(name, inputs, backward)
     return result
-
-
-def _places(root: Variable) -> dict[Variable, tuple[float, float]]:
-    """Column (0 for the root, to the left of it −1, …) and row of each Variable."""
-    columns = {root: 0}
-    users: dict[Variable, list[Variable]] = {root: []}
-    for variable in reversed(topological_order(root)):
-        for part in variable.creator.inputs if variable.creator else ():
-            columns[part] = min(columns.get(part, 0), columns[variable] - 1)
-            users.setdefault(part, []).append(variable)
-    rows: dict[Variable, float] = {}
-    for column in range(0, min(columns.values()) - 1, -1):
-        members = [variable for variable in columns if columns[variable] == column]
-        # Near what uses it, and in the order in which it was used.
-        wish = {v: np.mean([rows[u] for u in users[v]] or [0.0]) for v in members}
-        members.sort(key=lambda v: -wish[v])
-        middle = np.mean(list(wish.values()))
-        for place, variable in enumerate(members):
-            rows[variable] = middle + (len(members) - 1) / 2 - place
-    return {variable: (columns[variable], rows[variable]) for variable in columns}
-
-
-def _value_or_shape(variable: Variable) -> str:
-    return (
-        f"{variable.data:.4g}" if variable.data.ndim == 0 else str(variable.data.shape)
-    )

@@ -48,7 +48,7 @@ def greedy_nms(
         iou_threshold: in [0, 1]; a box is deleted if its overlap with a kept one is
             larger.
         overlap: of (1, 4) and (N, 4) boxes, (1, N); `distance_box_iou` spares
-            neighbours whose centres are apart.
+            neighbors whose centers are apart.
 
     Returns:
         (K,), int64: rows of `boxes`, the largest score first.
@@ -58,7 +58,8 @@ def greedy_nms(
             or the threshold leaves [0, 1].
 
     Source: Felzenszwalb et al., Object Detection with Discriminatively Trained
-        Part-Based Models, TPAMI 2010, section 7.
+        Part-Based Models, TPAMI 2010, section 7 (there by how much of a box is
+        covered, not by IoU).
     """
     _check(boxes, scores, iou_threshold)
     left = scores.argsort(descending=True, stable=True)
@@ -128,7 +129,7 @@ def batched_nms(
     Raises:
         ValueError: labels are of another number, or see `greedy_nms`.
 
-    Source: Liu et al., SSD: Single Shot MultiBox Detector, ECCV 2016, section 2.2.
+    Source: Liu et al., SSD: Single Shot MultiBox Detector, ECCV 2016, section 2.1.
     """
     if labels.shape != scores.shape:
         raise ValueError(
@@ -169,7 +170,8 @@ def soft_nms(
             [0, 1], `sigma` is not positive, or the threshold leaves [0, 1].
 
     Source: Bodla et al., Soft-NMS: Improving Object Detection with One Line of Code,
-        ICCV 2017, equation 4.
+        ICCV 2017, section 3
+        (the Gaussian).
     """
     _check(boxes, scores, score_threshold, name="score_threshold")
     require_positive("sigma", sigma)
@@ -221,7 +223,7 @@ def multibox_detection(
         ValueError: shapes that do not fit, logits that are not finite, a threshold that
             leaves [0, 1], or see `anchors.decode_offsets`.
 
-    Source: Liu et al., SSD: Single Shot MultiBox Detector, ECCV 2016, section 2.2.
+    Source: Liu et al., SSD: Single Shot MultiBox Detector, ECCV 2016, section 2.1.
     """
     _check_outputs(logits, offsets, anchors)
     require_share("iou_threshold", iou_threshold)

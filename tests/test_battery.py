@@ -78,7 +78,7 @@ CALLS = {
         )
     },
     "activations.prelu": [((MAPS, torch.full((6,), 0.1)), {})],
-    "activations.dead_fraction": [((MAPS,), {})],
+    "common.probes.dead_fraction": [((MAPS,), {})],
     "anchors.assign_anchors": [((UNIT, UNIT[:2]), {})],
     "anchors.encode_offsets": [((UNIT, UNIT.flip(0)), {})],
     "anchors.decode_offsets": [((UNIT, 0.1 * randn(3, 4)), {})],
@@ -198,7 +198,7 @@ ELSEWHERE = {
         *("single_shot.flip", "mc_loss.channel_mask"),
     ),
     "takes or changes networks: by the tests of their modules": (
-        *("activations.gradient_norms", "common.classifying.average_over_views"),
+        *("common.probes.gradient_norms", "common.classifying.average_over_views"),
         *("common.classifying.predict", "common.classifying.accuracy"),
         *("common.classifying.evaluating", "dcgan.initialize", "dcgan.sample"),
         *("fine_tuning.find_head", "fine_tuning.replace_head", "fine_tuning.freeze"),
@@ -217,7 +217,11 @@ ELSEWHERE = {
         *("anchors.anchor_boxes", "anchors.multiscale_anchors"),
         *("dcgan.conv_transpose_output_size", "fine_tuning.take_per_class"),
         "mc_loss.channel_groups",
-        *("masks.rectangle_mask", "masks.disk_mask", "masks.polygon_mask"),
+        *(
+            "common.shapes.rectangle_mask",
+            "common.shapes.disk_mask",
+            "common.shapes.polygon_mask",
+        ),
         *("single_shot.stack_scenes", "common.training.drawer"),
         *("common.training.batch_of_step", "common.training.require_finite"),
         "common.classifying.plain_classifier",
@@ -597,8 +601,8 @@ BAD = {
         for name in ("glu", "reglu", "geglu", "swiglu")
     },
     "activations.prelu": [((INTS, ONES), {}), ((X, torch.ones(4)), {})],
-    "activations.dead_fraction": [((ONES,), {}), ((X[:0],), {})],
-    "activations.gradient_norms": [
+    "common.probes.dead_fraction": [((ONES,), {}), ((X[:0],), {})],
+    "common.probes.gradient_norms": [
         (([], X, X), {}), (([torch.tanh], X, X[:1]), {})
     ],
     "anchors.anchor_shapes": [(([], [1]), {}), (([-1], [1]), {}), (([INF], [1]), {})],
@@ -756,9 +760,11 @@ BAD = {
         ((X, X), {"radius": 1, "at_least": 0}), ((X, X[0]), {"radius": 1}),
     ],
     "masks.apply_mask": [((IMAGES, MASKS), {}), ((IMAGES, 2 + IMAGES), {})],
-    "masks.rectangle_mask": [((0, 3, (0, 0, 1, 1)), {}), ((3, 3, (2, 0, 1, 1)), {})],
-    "masks.disk_mask": [((3, 3, (0, 0), -1), {}), ((3, 3, (0, NAN), 1), {})],
-    "masks.polygon_mask": [
+    "common.shapes.rectangle_mask": [
+        ((0, 3, (0, 0, 1, 1)), {}), ((3, 3, (2, 0, 1, 1)), {}),
+    ],
+    "common.shapes.disk_mask": [((3, 3, (0, 0), -1), {}), ((3, 3, (0, NAN), 1), {})],
+    "common.shapes.polygon_mask": [
         ((3, 3, [(0, 0), (1, 1)]), {}), ((2.5, 3, [(0, 0)] * 3), {}),
     ],
     "masks.masked_mean": [((INTS, INTS), {}), ((X, torch.zeros(2, 6)), {})],

@@ -15,6 +15,7 @@ from torch.autograd import gradcheck
 
 from lesson_utils import masks
 from lesson_utils.checks import masks as masks_checks
+from lesson_utils.common import shapes
 from lesson_utils.data.photographs import photograph
 from tests.answers import ExerciseTests
 
@@ -63,76 +64,6 @@ class TestApplyMask:
             masks.apply_mask(random(2, 2), torch.full((2, 2), 0.5))
         with pytest.raises(ValueError, match="image must not be NaN.*1 NaN of 4"):
             masks.apply_mask(torch.tensor([[math.nan, 1], [1, 1]]), torch.ones(2, 2))
-
-
-class TestShapes:
-    def test_rectangle_by_hand(self):
-        mask = masks.rectangle_mask(3, 4, (1, 0, 2, 1))
-        assert mask.int().tolist() == [[0, 1, 1, 0], [0, 1, 1, 0], [0, 0, 0, 0]]
-
-    @pytest.mark.parametrize("box", [(0, 0, 0, 0), (2, 1, 5, 3), (-4, -4, 99, 2)])
-    def test_rectangle_matches_skimage(self, box):
-        x1, y1, x2, y2 = box
-        expected = np.zeros((6, 8), bool)
-        rows = skimage.draw.rectangle((y1, x1), end=(y2, x2), shape=(6, 8))
-        expected[tuple(r.astype(int) for r in rows)] = True
-        assert np.array_equal(masks.rectangle_mask(6, 8, box).numpy(), expected)
-
-    def test_rectangle_beside_the_picture_is_empty(self):
-        assert not masks.rectangle_mask(3, 3, (5, 5, 9, 9)).any()
-
-    @pytest.mark.parametrize("radius", [0, 1, 4, 7])
-    def test_disk_matches_skimage_morphology(self, radius):
-        side = 2 * radius + 1
-        expected = skimage.morphology.disk(radius).astype(bool)
-        mask = masks.disk_mask(side, side, (radius, radius), radius)
-        assert np.array_equal(mask.numpy(), expected)
-
-    def test_disk_center_is_x_then_y(self):
-        expected = np.zeros((9, 20), bool)
-        expected[skimage.draw.disk((3.2, 11.7), 4.1, shape=(9, 20))] = True
-        mask = masks.disk_mask(9, 20, (11.7, 3.2), 4.1)
-        assert np.array_equal(mask.numpy(), expected)
-
-    def test_polygon_by_hand(self):
-        mask = masks.polygon_mask(4, 4, [(0, 0), (3, 0), (0, 3)])
-        expected = [[1, 1, 1, 1], [1, 1, 1, 0], [1, 1, 0, 0], [1, 0, 0, 0]]
-        assert mask.int().tolist() == expected
-
-    @given(seed=SEEDS, corners=st.integers(3, 9))
-    @settings(max_examples=60, deadline=None)
-    def test_polygon_matches_skimage(self, seed, corners):
-        points = np.random.default_rng(seed).uniform(-3, 15, (corners, 2))
-        expected = skimage.draw.polygon2mask((11, 13), points[:, ::-1])
-        mask = masks.polygon_mask(11, 13, points.tolist())
-        assert np.array_equal(mask.numpy(), expected)
-
-    @pytest.mark.parametrize("points", [[(1, 1), (5, 1), (5, 3), (1, 3)]])
-    def test_polygon_of_a_box_is_the_box_whichever_way_round(self, points):
-        box = masks.rectangle_mask(6, 8, (1, 1, 5, 3))
-        assert torch.equal(masks.polygon_mask(6, 8, points), box)
-        assert torch.equal(masks.polygon_mask(6, 8, points[::-1]), box)
-
-    @pytest.mark.parametrize(
-        ("make", "message"),
-        [
-            (lambda: masks.rectangle_mask(3, 3, (2, 0, 1, 1)), "x1 <= x2.*2.0, 0.0"),
-            (lambda: masks.rectangle_mask(3, 3, (0, 0, 1)), r"box must be \(4\)"),
-            (lambda: masks.rectangle_mask(0, 3, (0, 0, 1, 1)), "height.*>= 1, got 0"),
-            (lambda: masks.rectangle_mask(3, 2.5, (0, 0, 1, 1)), "width.*got 2.5"),
-            (lambda: masks.disk_mask(3, 3, (1, math.nan), 1), "center must be.*finite"),
-            (lambda: masks.disk_mask(3, 3, (1, 1), -1), "radius.*negative, got -1"),
-            (lambda: masks.disk_mask(3, 3, (1, 1), math.nan), "radius.*got nan"),
-            (lambda: masks.polygon_mask(3, 3, [(0, 0), (1, 1)]), "at least 3, got 2"),
-            (
-                lambda: masks.polygon_mask(3, 3, [(0, 0, 1)] * 3),
-                r"points must be \(N, 2\)",
-            ),
-        ],
-    )
-    def test_errors(self, make, message):
-        with pytest.raises(ValueError, match=message):
-            make()
 
 
 class TestMaskedMean:
@@ -341,7 +272,7 @@ class TestMorphology:
 class TestBoxesAndIou:
     def test_boxes_by_hand(self):
         stack = torch.stack(
-            [masks.rectangle_mask(6, 9, box) for box in [(1, 2, 7, 4), (3, 3, 3, 3)]]
+            [shapes.rectangle_mask(6, 9, box) for box in [(1, 2, 7, 4), (3, 3, 3, 3)]]
         )
         assert masks.masks_to_boxes(stack).tolist() == [[1, 2, 7, 4], [3, 3, 3, 3]]
 
@@ -356,8 +287,8 @@ class TestBoxesAndIou:
         assert masks.mask_iou(torch.zeros(0, 3, 3), torch.ones(2, 3, 3)).shape == (0, 2)
 
     def test_iou_by_hand(self):
-        left = masks.rectangle_mask(2, 4, (0, 0, 1, 1))[None]
-        middle = masks.rectangle_mask(2, 4, (1, 0, 2, 1))[None]
+        left = shapes.rectangle_mask(2, 4, (0, 0, 1, 1))[None]
+        middle = shapes.rectangle_mask(2, 4, (1, 0, 2, 1))[None]
         empty = torch.zeros(1, 2, 4)
         assert masks.mask_iou(left, middle).item() == pytest.approx(2 / 6)
         assert masks.mask_iou(empty, empty).item() == 0

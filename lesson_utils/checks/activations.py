@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lesson_utils import activations
+from lesson_utils.common.probes import dead_fraction
 from lesson_utils.grading.draws import normal
 from lesson_utils.grading.exercise import Case, Exercise, Mistake
 
@@ -92,7 +93,7 @@ def _no_refusal(outputs):
 
 _DEAD_FRACTION = Exercise(
     name="dead_fraction",
-    solution=activations.dead_fraction,
+    solution=dead_fraction,
     cases=_dead_fraction_cases,
     mistakes=(
         Mistake(

@@ -19,17 +19,12 @@ from tools.contract.tree import Tree
 # rebuilt, and none may join it.
 AWAITING = frozenset(
     {
-        "activations",
-        "anchors",
         "attention_pooling",
         "augmentation",
-        "autograd",
         "bilinear",
         "dcgan",
         "fine_tuning",
         "gan",
-        "masks",
-        "nms",
         "normalization",
         "single_shot",
     }
