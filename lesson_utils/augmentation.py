@@ -198,6 +198,7 @@ def random_affine(
     degrees: float = 0.0,
     shift: float = 0.0,
     zoom: float = 0.0,
+    p: float = 1.0,
     generator: torch.Generator | None = None,
 ) -> Tensor:
     """Turn, move and scale each picture at random about its middle.
@@ -207,6 +208,8 @@ def random_affine(
         degrees: the angle is uniform in [-degrees, degrees]; at most 180.
         shift: how far, in parts of height and width; uniform in [-shift, shift].
         zoom: the factor is uniform in [1 - zoom, 1 + zoom]; zoom is below 1.
+        p: the probability of a change at all, in [0, 1]. What is changed is resampled,
+            and a little blurred by that: below 1 a network sees sharp pictures, too.
         generator: where the numbers come from.
 
     Returns:
@@ -222,6 +225,7 @@ def random_affine(
     require_share("degrees", degrees, "[0, 180]")
     require_share("shift", shift)
     require_share("zoom", zoom, "[0, 1)")
+    require_share("p", p)
     batch = images.reshape(-1, *images.shape[-3:])
     height, width = images.shape[-2:]
 
@@ -238,7 +242,12 @@ def random_affine(
     move = -turn @ torch.stack([2 * x, 2 * y], dim=1)[..., None]
     inverse = torch.cat([turn, move], dim=2).to(batch.device, batch.dtype)  # (B, 2, 3)
     grid = F.affine_grid(inverse, list(batch.shape), align_corners=False)
-    return F.grid_sample(batch, grid, align_corners=False).reshape(images.shape)
+    changed = F.grid_sample(batch, grid, align_corners=False)
+    if p < 1:
+        coins = torch.rand(len(batch), generator=generator) < p
+        coins = coins[:, None, None, None].to(batch.device)
+        changed = torch.where(coins, changed, batch)
+    return changed.reshape(images.shape)
 
 
 def mixup(

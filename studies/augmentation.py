@@ -36,11 +36,13 @@ CREATURE_SIDE = 24
 
 Pictures = tuple[Tensor, Tensor]
 
+askew = {"degrees": 15, "shift": 0.1, "zoom": 0.15}
 gentle = {"brightness": 0.3, "contrast": 0.3, "saturation": 0.3}
 CHANGES: dict[str, Callable[..., Tensor]] = {
     "none": lambda images, **_: images,
     "flip": augmentation.random_horizontal_flip,
-    "affine": partial(augmentation.random_affine, degrees=15, shift=0.1, zoom=0.15),
+    "affine": partial(augmentation.random_affine, **askew, p=0.5),
+    "always affine": partial(augmentation.random_affine, **askew),
     "crop": lambda images, **rest: augmentation.random_resized_crop(
         images, images.shape[-1], scale=(0.5, 1), **rest
     ),
@@ -58,7 +60,7 @@ LONG = 4  # times as many steps, where the pictures are many
 TASKS = {  # pictures of each class, and what is tried
     "digits": (
         (10, 30, 100),
-        ("none", "flip", "affine", "crop", "mixup", "CutMix"),
+        ("none", "flip", "affine", "always affine", "crop", "mixup", "CutMix"),
     ),
     "pieces": (
         (5, 20),

@@ -344,6 +344,14 @@ class TestAffine:
         image = random(1, 7, 9)
         torch.testing.assert_close(augmentation.random_affine(image), image)
 
+    def test_some_pictures_stay_as_they_are(self):
+        images = random(40, 1, 5, 5)
+        always = augmentation.random_affine(images, degrees=90, generator=seeded())
+        got = augmentation.random_affine(images, degrees=90, p=0.5, generator=seeded())
+        kept = (got == images).flatten(1).all(dim=1)
+        assert 10 < kept.sum() < 30
+        assert torch.equal(got[~kept], always[~kept])
+
     def test_each_picture_has_its_draw_and_outside_is_zero(self):
         images = torch.ones(3, 1, 8, 8)
         got = augmentation.random_affine(images, shift=0.5, generator=seeded())
@@ -356,6 +364,7 @@ class TestAffine:
         [
             ({"degrees": 181}, r"degrees must lie in \[0, 180\], got 181"),
             ({"shift": -0.1}, "shift must lie"),
+            ({"p": 1.5}, r"p must lie in \[0, 1\], got 1.5"),
             ({"zoom": 1.0}, r"zoom must lie in \[0, 1\), got 1.0"),
         ],
     )

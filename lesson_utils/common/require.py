@@ -235,7 +235,7 @@ def require_picture(image: Tensor) -> None:
     """Refuse what is no picture and no batch of pictures.
 
     Args:
-        image: of any number of channels.
+        image: (C, H, W) or (B, C, H, W), floating point.
 
     Raises:
         ValueError: it is not (C, H, W) or (B, C, H, W), floating point and not empty.
@@ -251,7 +251,7 @@ def require_colors(images: Tensor) -> None:
     """Refuse what is no color picture, nor a batch of them.
 
     Args:
-        images: floating point.
+        images: (3, H, W) or (B, 3, H, W), floating point.
 
     Raises:
         ValueError: it is not (3, H, W) or (B, 3, H, W) with values in [0, 1].
