@@ -27,7 +27,6 @@ AWAITING = frozenset(
         "fine_tuning",
         "gan",
         "nms",
-        "normalization",
         "single_shot",
     }
 )
