@@ -230,6 +230,7 @@ MODULES_ELSEWHERE = {
     "common.backbones": "networks",
     "common.checkpoints": "files",
     "common.compute": "devices and seeds",
+    "common.graph_drawing": "pictures",
     "common.packaged_files": "files",
     "common.plotting": "pictures",
     "common.pretrained": "networks",

@@ -25,7 +25,6 @@ AWAITING = frozenset(
         "dcgan",
         "fine_tuning",
         "gan",
-        "normalization",
         "single_shot",
     }
 )
