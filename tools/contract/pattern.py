@@ -29,7 +29,6 @@ AWAITING = frozenset(
         "gan",
         "masks",
         "normalization",
-        "single_shot",
     }
 )
 MOST_BEFORE_PICTURE = 10  # visible lines
