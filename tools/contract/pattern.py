@@ -25,7 +25,6 @@ AWAITING = frozenset(
         "dcgan",
         "fine_tuning",
         "gan",
-        "single_shot",
     }
 )
 MOST_BEFORE_PICTURE = 10  # visible lines
