@@ -1,9 +1,9 @@
-"""Normalisation: batch, instance, layer and group, and what a running estimate is.
+"""Normalization: batch, instance, layer and group, and what a running estimate is.
 
 The module of the chapter `book/foundations/normalization.ipynb`. Feature maps are
 (B, C, H, W), floating point. The four functions differ in which numbers share a mean
 and a variance; each then scales and shifts by what was learned. float16 and bfloat16
-are normalised in float32 and returned in their own dtype. The names of arguments,
+are normalized in float32 and returned in their own dtype. The names of arguments,
 parameters and buffers are torch's.
 """
 
@@ -30,7 +30,7 @@ def batch_norm(
     momentum: float = 0.1,
     eps: float = 1e-5,
 ) -> Tensor:
-    """Batch normalisation: each channel by its own mean and variance.
+    """Batch normalization: each channel by its own mean and variance.
 
     Args:
         x: (B, C, H, W).
@@ -88,7 +88,7 @@ def batch_norm_train(
     momentum: float = 0.1,
     eps: float = 1e-5,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """One training step of batch normalisation, nothing changed in place.
+    """One training step of batch normalization, nothing changed in place.
 
     The biased variance normalises; the unbiased one goes into the running estimate.
 
@@ -131,7 +131,7 @@ def instance_norm(
     *,
     eps: float = 1e-5,
 ) -> Tensor:
-    """Instance normalisation: each channel of each image by itself.
+    """Instance normalization: each channel of each image by itself.
 
     Args:
         x: (B, C, H, W).
@@ -157,7 +157,7 @@ def instance_norm(
 def layer_norm(
     x: Tensor, weight: Tensor | None, bias: Tensor | None, *, eps: float = 1e-5
 ) -> Tensor:
-    """Layer normalisation: each image by itself, over all its channels and pixels.
+    """Layer normalization: each image by itself, over all its channels and pixels.
 
     Args:
         x: (B, C, H, W).
@@ -190,7 +190,7 @@ def group_norm(
     *,
     eps: float = 1e-5,
 ) -> Tensor:
-    """Group normalisation: each image by itself, neighbouring channels together.
+    """Group normalization: each image by itself, neighbouring channels together.
 
     Args:
         x: (B, C, H, W).
@@ -238,11 +238,11 @@ def fold_batch_norm(
     Args:
         kernel: (C, D, h, w), the convolution's weights, C being its outputs.
         bias: (C,), the convolution's bias; None for 0.
-        bn_weight: (C,), the scale of the normalisation.
+        bn_weight: (C,), the scale of the normalization.
         bn_bias: (C,), its shift.
         running_mean: (C,).
         running_var: (C,), not negative.
-        eps: of the normalisation, positive.
+        eps: of the normalization, positive.
 
     Returns:
         The new kernel (C, D, h, w) and the new bias (C,), in the dtype of `kernel`.
@@ -333,47 +333,6 @@ class BatchNorm2d(nn.Module):
         )
         self.num_batches_tracked += int(self.training)
         return y
-
-
-class InstanceNorm2d(nn.Module):
-    """`instance_norm` as a module; it does the same in training and in eval.
-
-    A state dict of `torch.nn.InstanceNorm2d` loads into it; running estimates, which
-    torch offers and nearly nobody keeps, are not among what it holds.
-
-    Args:
-        num_features: C.
-        eps: added to the variance, positive.
-        affine: whether a scale and a shift are learned.
-
-    Raises:
-        ValueError: an input does not have C channels; see `instance_norm` for more.
-
-    Source: Ulyanov et al., Instance Normalization, arXiv:1607.08022, 2016.
-    """
-
-    def __init__(
-        self, num_features: int, *, eps: float = 1e-5, affine: bool = False
-    ) -> None:
-        super().__init__()
-        self.num_features, self.eps = num_features, eps
-        self.weight = nn.Parameter(torch.ones(num_features)) if affine else None
-        self.bias = nn.Parameter(torch.zeros(num_features)) if affine else None
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Normalise each channel of each image.
-
-        Args:
-            x: (B, C, H, W).
-
-        Returns:
-            (B, C, H, W).
-        """
-        if x.dim() == 4 and x.shape[1] != self.num_features:
-            raise ValueError(
-                f"x must have {self.num_features} channels, got {x.shape[1]}"
-            )
-        return instance_norm(x, self.weight, self.bias, eps=self.eps)
 
 
 def _normalize(

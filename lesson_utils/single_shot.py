@@ -11,35 +11,31 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.utils.data import Dataset
 
 from lesson_utils.anchors import anchor_targets, multiscale_anchors
+from lesson_utils.common.backbones import with_weights
+from lesson_utils.common.dense_losses import masked_l1
 from lesson_utils.common.detections import Detections
 from lesson_utils.common.dtypes import at_least_float32
 from lesson_utils.common.require import (
+    require_box_labels,
+    require_images,
     require_not_negative,
     require_positive,
+    require_shape,
     require_share,
     require_whole,
 )
 from lesson_utils.common.schedules import one_cycle
 from lesson_utils.common.training import Run
-from lesson_utils.data.scenes import collate
+from lesson_utils.data.scenes import flip
 from lesson_utils.nms import multibox_detection
 
-if TYPE_CHECKING:
-    from lightning_fabric import Fabric
-
 SCALES = ((0.15, 0.2), (0.28, 0.38), (0.5, 0.6))  # of the anchors on each map
-
-
-# The network ------------------------------------------------------------------------
 
 
 def flatten_head(output: Tensor, values: int) -> Tensor:
@@ -47,7 +43,7 @@ def flatten_head(output: Tensor, values: int) -> Tensor:
 
     Args:
         output: (B, n * values, H, W): at each pixel n anchors, the values of one
-            anchor in neighbouring channels.
+            anchor in neighboring channels.
         values: numbers for each anchor, such as 4 offsets.
 
     Returns:
@@ -78,20 +74,18 @@ class SingleShot(nn.Module):
         depths: convolutions of each stage.
         scales: for each stage the scales of the anchors on its map; none, no head.
         ratios: (m,), of the anchors, the same for all maps.
-        prior: in (0, 1), the probability of an object with which every anchor begins,
-            about; None leaves the biases as torch draws them.
+        prior: in (0, 1), about what every anchor gives an object at first; None for
+            the biases that torch draws.
 
     Attributes:
         anchors: (A, 4), map after map.
 
     Raises:
-        ValueError: `num_classes` is not a whole number >= 1, the numbers of stages do
-            not agree, no stage has a head, the size does not fit, the prior leaves
-            (0, 1), or see `anchors.multiscale_anchors`.
+        ValueError: an argument is out of its range or does not fit the others, no
+            stage has a head, or see `anchors.multiscale_anchors`.
 
-    Source: Liu et al., SSD: Single Shot MultiBox Detector, ECCV 2016, section 2; the
-        prior is Lin et al., Focal Loss for Dense Object Detection, ICCV 2017, section
-        4.1; the sizes are this book's.
+    Source: Liu et al., SSD, ECCV 2016, section 2; the prior is Lin et al., Focal Loss
+        for Dense Object Detection, ICCV 2017, section 3.3; the sizes are this book's.
     """
 
     def __init__(
@@ -108,16 +102,7 @@ class SingleShot(nn.Module):
     ) -> None:
         super().__init__()
         require_whole("num_classes", num_classes)
-        if not len(widths) - 1 == len(depths) == len(scales) or not any(scales):
-            raise ValueError(
-                "scales and depths must be one for each stage, one less than widths, "
-                f"and some scales given, got {scales}, {depths} and {widths}"
-            )
-        shrink = stem_stride * 2 ** len(depths)
-        if image_size < shrink or image_size % shrink:
-            raise ValueError(
-                f"image_size must be a multiple of {shrink}, got {image_size}"
-            )
+        sides = _map_sides(image_size, stem_stride, widths, depths, scales)
         self.num_classes, self.image_size = num_classes, image_size
         # An odd kernel that leaves no pixel out, whatever the stride.
         self.stem = _convolution(3, widths[0], stem_stride, 2 * stem_stride - 1)
@@ -133,12 +118,9 @@ class SingleShot(nn.Module):
         self.offset_heads = _heads(widths[1:], per_pixel, 4)
         if prior is not None:
             _set_prior(self.class_heads, prior, num_classes)
-        sides = [image_size // stem_stride // 2**k for k in range(1, len(widths))]
-        anchors = multiscale_anchors(
-            [(side, side) for side, s in zip(sides, scales, strict=True) if s],
-            scales=[s for s in scales if s],
-            ratios=ratios,
-        )
+        maps = [((k, k), s) for k, s in zip(sides, scales, strict=True) if s]
+        sizes, its_scales = zip(*maps, strict=True)
+        anchors = multiscale_anchors(sizes, scales=its_scales, ratios=ratios)
         self.register_buffer("anchors", anchors, persistent=False)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
@@ -153,11 +135,7 @@ class SingleShot(nn.Module):
         Raises:
             ValueError: the images are not (B, 3, S, S).
         """
-        if images.shape[1:] != (3, self.image_size, self.image_size):
-            raise ValueError(
-                f"images must be (B, 3, {self.image_size}, {self.image_size}), got "
-                f"{tuple(images.shape)}"
-            )
+        require_shape("images", images, "B 3 S S", S=self.image_size)
         if images.dtype == torch.uint8:
             images = images.float() / 255
         x = self.stem((images - 0.5) / 0.25)
@@ -172,6 +150,17 @@ class SingleShot(nn.Module):
         return torch.cat(logits, dim=1), torch.cat(offsets, dim=1)
 
 
+def scene_detector() -> SingleShot:
+    """The detector for scenes that `studies/scene_detector.py` has trained for long.
+
+    Returns:
+        The network, in evaluation mode.
+
+    Source: the definition.
+    """
+    return with_weights(SingleShot, "scene_detector", "bundled")
+
+
 def predict(
     model: nn.Module,
     images: Tensor,
@@ -184,13 +173,11 @@ def predict(
     """What a detector finds, in evaluation mode.
 
     Args:
-        model: from (B, 3, S, S) to logits and offsets, with a buffer `anchors`, (A, 4).
-            It is left in evaluation mode.
+        model: as `SingleShot`, left in evaluation mode.
         images: (N, 3, S, S), uint8 or in [0, 1].
         batch_size: pictures at a time.
         iou_threshold: of the suppression.
-        score_threshold: what is less sure is not reported. To measure a detector, keep
-            it low.
+        score_threshold: what is less sure is dropped. Keep it low to measure.
         max_detections: in each picture.
 
     Returns:
@@ -199,10 +186,9 @@ def predict(
     Raises:
         ValueError: the images are not as said, or see `nms.multibox_detection`.
 
-    Source: Liu et al., SSD: Single Shot MultiBox Detector, ECCV 2016, section 3.7, for
-        the thresholds 0.45 and 0.01.
+    Source: Liu et al., SSD: Single Shot MultiBox Detector, ECCV 2016, "Inference time".
     """
-    _check_range(images)
+    require_images("images", images)
     model.eval()
     device = next(model.parameters()).device
     found: list[Detections] = []
@@ -218,9 +204,6 @@ def predict(
             max_detections=max_detections,
         )
     return found
-
-
-# The losses -------------------------------------------------------------------------
 
 
 def hard_negative_mask(
@@ -239,11 +222,9 @@ def hard_negative_mask(
         background anchors than asked for, all of them. Among equal losses the first.
 
     Raises:
-        ValueError: the shapes differ, `is_positive` is not boolean, a loss is NaN, or
-            the ratio is not a whole number >= 1.
+        ValueError: shapes or types do not fit, a loss is NaN, or the ratio is below 1.
 
-    Source: Liu et al., SSD: Single Shot MultiBox Detector, ECCV 2016, section 2.2
-        ("hard negative mining"); that an empty picture keeps some is our choice.
+    Source: Liu et al., SSD, ECCV 2016, section 2.2; of an empty picture, our choice.
     """
     if losses.dim() != 2 or losses.shape != is_positive.shape:
         raise ValueError(
@@ -287,115 +268,6 @@ def mined_cross_entropy(logits: Tensor, classes: Tensor, *, ratio: int = 3) -> T
     return losses[counts].sum() / is_positive.sum().clamp(min=1)
 
 
-def focal_cross_entropy(
-    logits: Tensor, classes: Tensor, *, gamma: float = 2.0
-) -> Tensor:
-    """Cross entropy of all anchors, each weighted by how wrong it is.
-
-    An anchor whose right class has the probability p counts (1 - p)^gamma.
-
-    Args:
-        logits: (B, A, K + 1).
-        classes: (B, A), int64, 0 for background.
-        gamma: at least 0; 0 is plain cross entropy.
-
-    Returns:
-        A scalar: the sum over all anchors, over the number with an object (or 1).
-
-    Raises:
-        ValueError: gamma is negative.
-
-    Source: Lin et al., Focal Loss for Dense Object Detection, ICCV 2017, equation 4,
-        here over a softmax, without their weights alpha of the classes.
-    """
-    require_not_negative("gamma", gamma)
-    logits = at_least_float32(logits)
-    losses = F.cross_entropy(logits.mT, classes, reduction="none")  # (B, A): -log p
-    if gamma > 0:
-        wrong = -torch.expm1(-losses)  # 1 - p, without losing digits where p is near 1
-        sure = wrong <= 0
-        # The power never sees a 0, where its slope may be infinite, and inf · 0 is NaN.
-        weights = wrong.masked_fill(sure, 1) ** gamma
-        losses = weights.masked_fill(sure, 0) * losses
-    return losses.sum() / (classes > 0).sum().clamp(min=1)
-
-
-def masked_l1(offsets: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
-    """The mean absolute error of the offsets that count.
-
-    Args:
-        offsets: (B, A, 4), the network's.
-        targets: (B, A, 4), as `anchors.anchor_targets` returns them.
-        mask: (B, A), bool: the anchors whose offsets count.
-
-    Returns:
-        A scalar; 0 if none counts.
-
-    Raises:
-        ValueError: the shapes do not fit, or the mask is not boolean.
-
-    Source: Girshick, Fast R-CNN, ICCV 2015, section 2.3 (there smoothed near 0).
-    """
-    if not offsets.shape == targets.shape == (*mask.shape, 4):
-        raise ValueError(
-            "offsets and targets must be (B, A, 4) and mask (B, A), got "
-            f"{tuple(offsets.shape)}, {tuple(targets.shape)}, {tuple(mask.shape)}"
-        )
-    if mask.dtype != torch.bool:
-        raise ValueError(f"mask must be boolean, got {mask.dtype}")
-    errors = (offsets - targets).abs() * mask[..., None]  # (B, A, 4)
-    return errors.sum() / (4 * mask.sum()).clamp(min=1)
-
-
-# The training -----------------------------------------------------------------------
-
-
-def stack_scenes(data: Dataset) -> tuple[Tensor, Tensor]:
-    """All of a data set with boxes in memory, a byte for each colour of a pixel.
-
-    Args:
-        data: items (image (3, S, S) in [0, 1], boxes (M, 4), labels (M,)).
-
-    Returns:
-        The images, (N, 3, S, S), uint8, and the labels, (N, M, 5), padded with -1.
-
-    Raises:
-        ValueError: there is no item.
-
-    Source: the definition.
-    """
-    scenes = (data[index] for index in range(len(data)))
-    return collate(
-        [
-            ((image * 255).round().byte(), boxes, classes)
-            for image, boxes, classes in scenes
-        ]
-    )
-
-
-def flip(
-    images: Tensor, labels: Tensor, *, generator: torch.Generator | None = None
-) -> tuple[Tensor, Tensor]:
-    """Mirror half of the pictures, left to right, and the boxes with them.
-
-    Args:
-        images: (B, 3, H, W).
-        labels: (B, M, 5), boxes in shares of the picture.
-        generator: draws the half; torch's global one by default.
-
-    Returns:
-        Images and labels of the same shapes.
-
-    Source: the definition.
-    """
-    chosen = torch.rand(len(images), generator=generator) < 0.5
-    images = torch.where(chosen[:, None, None, None], images.flip(-1), images)
-    kind, x1, y1, x2, y2 = labels.unbind(dim=-1)
-    # Left and right change places: the new left edge is the old right one, mirrored.
-    mirrored = torch.stack([kind, 1 - x2, y1, 1 - x1, y2], dim=-1)
-    return images, torch.where(chosen[:, None, None], mirrored, labels)
-
-
 def train(
     model: nn.Module,
     images: Tensor,
@@ -409,49 +281,38 @@ def train(
     box_loss: Callable[[Tensor, Tensor, Tensor], Tensor] = masked_l1,
     augment: Callable[..., tuple[Tensor, Tensor]] | None = flip,
     seed: int = 0,
-    fabric: Fabric | None = None,
-    checkpoint: str | Path | None = None,
-    save_every: int | None = None,
-    progress: bool = True,
+    **options: object,
 ) -> dict[str, list[float]]:
     """Train a detector in place.
-
-    Order and changes of a step depend on `seed` and its number alone: a run that is
-    resumed goes on as if it had never stopped.
 
     Args:
         model: see `predict`; it is left in evaluation mode.
         images: (N, 3, S, S), uint8 or in [0, 1].
         labels: (N, M, 5): class from 0, or -1 for padding, x1, y1, x2, y2.
         steps: batches in all.
-        batch_size: pictures a step, in all processes together; N if there are fewer.
+        batch_size: as `common.training.Run` takes it.
         learning_rate: the peak; see `common.schedules.one_cycle`.
         weight_decay: AdamW's.
         class_loss: of logits (B, A, K + 1) and classes (B, A).
         box_loss: of offsets and targets, (B, A, 4), and mask, (B, A).
-        augment: `augment(images, labels, generator=…)` changes each batch; None for
-            none.
+        augment: `augment(images, labels, generator=…)` of each batch, or None.
         seed: of the order of the pictures and of their changes.
-        fabric: launched; by default one process on the device that is there.
-        checkpoint: a file. If it is there, the run goes on from it; it is written at
-            the end and at every `save_every` steps.
-        save_every: in steps; by default only at the end.
-        progress: whether to show a bar.
+        **options: `fabric`, `checkpoint`, `save_every` and `progress`, as `Run` takes
+            them.
 
     Returns:
         "class_loss" and "box_loss", a number for each step.
 
     Raises:
-        ValueError: an argument is out of its range, the pictures or labels are not as
-            said, or the checkpoint is of another run.
+        ValueError: an argument is not as said, or the checkpoint is of another run.
         FloatingPointError: a loss is no longer a number.
 
-    Source: Liu et al., SSD: Single Shot MultiBox Detector, ECCV 2016, equation 1, with
-        AdamW (Loshchilov and Hutter, ICLR 2019).
+    Source: Liu et al., SSD: Single Shot MultiBox Detector, ECCV 2016, equation 1.
     """
     require_positive("learning_rate", learning_rate)
     require_not_negative("weight_decay", weight_decay)
-    _check_pairs(images, labels, model)
+    require_images("images", images)
+    require_box_labels("labels", labels, len(images), model.num_classes)
     optimizer = torch.optim.AdamW(
         model.parameters(), learning_rate, weight_decay=weight_decay
     )
@@ -464,10 +325,7 @@ def train(
         seed=seed,
         schedule=one_cycle,
         settings={"learning_rate": learning_rate, "weight_decay": weight_decay},
-        fabric=fabric,
-        checkpoint=checkpoint,
-        save_every=save_every,
-        progress=progress,
+        **options,
     )
     anchors = model.anchors.cpu()
 
@@ -501,6 +359,25 @@ def _convolution(
     )
 
 
+def _map_sides(
+    image_size: int,
+    stem_stride: int,
+    widths: Sequence[int],
+    depths: Sequence[int],
+    scales: Sequence[Sequence[float]],
+) -> list[int]:
+    """The side of the map behind each stage, if the sizes fit each other."""
+    if not len(widths) - 1 == len(depths) == len(scales) or not any(scales):
+        raise ValueError(
+            "scales and depths must be one for each stage, one less than widths, "
+            f"and some scales given, got {scales}, {depths} and {widths}"
+        )
+    shrink = stem_stride * 2 ** len(depths)
+    if image_size < shrink or image_size % shrink:
+        raise ValueError(f"image_size must be a multiple of {shrink}, got {image_size}")
+    return [image_size // stem_stride // 2**k for k in range(1, len(widths))]
+
+
 def _heads(
     widths: Sequence[int], per_pixel: Sequence[int], values: int
 ) -> nn.ModuleList:
@@ -518,28 +395,3 @@ def _set_prior(heads: nn.ModuleList, prior: float, num_classes: int) -> None:
             bias = head.bias.data.view(-1, num_classes + 1)  # a row for each anchor
             bias.zero_()
             bias[:, 0] = math.log(num_classes * (1 - prior) / prior)
-
-
-def _check_range(images: Tensor) -> None:
-    if images.dtype == torch.uint8 or not images.numel():
-        return
-    if not ((images >= 0) & (images <= 1)).all():  # false for NaN, too
-        raise ValueError(
-            "images must lie in [0, 1], or be uint8, got "
-            f"[{images.min().item():g}, {images.max().item():g}]"
-        )
-
-
-def _check_pairs(images: Tensor, labels: Tensor, model: nn.Module) -> None:
-    _check_range(images)
-    if not len(images) or labels.dim() != 3 or len(labels) != len(images):
-        raise ValueError(
-            "labels must be (N, M, 5), one for each of N >= 1 images, got "
-            f"{tuple(labels.shape)} for images {tuple(images.shape)}"
-        )
-    classes = labels[..., 0]
-    if classes.numel() and not classes.max() < model.num_classes:
-        raise ValueError(
-            f"labels must be of classes below {model.num_classes}, got "
-            f"{classes.max().item():g}"
-        )

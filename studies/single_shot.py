@@ -18,13 +18,14 @@ from torch import Tensor
 
 from lesson_utils import single_shot
 from lesson_utils.anchors import STD
+from lesson_utils.common.dense_losses import focal_cross_entropy, masked_l1
 from lesson_utils.common.detections import (
     COCO_THRESHOLDS,
     Detections,
     average_precisions,
     diagnose,
 )
-from lesson_utils.data.scenes import TYPES, Scenes
+from lesson_utils.data.scenes import TYPES, Scenes, stack_scenes
 from lesson_utils.single_shot import SCALES, SingleShot
 from studies.skeleton import Study
 
@@ -74,7 +75,7 @@ def every_anchor(logits: Tensor, classes: Tensor) -> Tensor:
 def unscaled_l1(offsets: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
     """The error of the offsets before they are divided by σ."""
     scale = _std(offsets)
-    return single_shot.masked_l1(offsets * scale, targets * scale, mask)
+    return masked_l1(offsets * scale, targets * scale, mask)
 
 
 def _std(offsets: Tensor) -> Tensor:
@@ -92,7 +93,7 @@ class Variant:
     longer: int = 1
 
 
-FOCAL = {"class_loss": single_shot.focal_cross_entropy}
+FOCAL = {"class_loss": focal_cross_entropy}
 EVERY = {"class_loss": every_anchor}
 VARIANTS = (
     Variant("as it is"),
@@ -120,9 +121,9 @@ def main(arguments: list[str] | None = None) -> None:
         add=lambda parser: parser.add_argument("--steps", type=int, default=400),
     )
     steps = study.options.steps
-    test = single_shot.stack_scenes(Scenes(TEST, seed=TEST_SEED, image_size=SIDE))
+    test = stack_scenes(Scenes(TEST, seed=TEST_SEED, image_size=SIDE))
     for seed in study.seeds:
-        data = single_shot.stack_scenes(Scenes(TRAIN, seed=seed, image_size=SIDE))
+        data = stack_scenes(Scenes(TRAIN, seed=seed, image_size=SIDE))
         for variant in VARIANTS:
             study.row(
                 {"variant": variant.name, "seed": seed},

@@ -174,11 +174,11 @@ CALLS = {
     "single_shot.flatten_head": [((MAPS, 3), {})],
     "single_shot.hard_negative_mask": [((rand(1, 5), POSITIVE), {})],
     "single_shot.mined_cross_entropy": [((randn(1, 5, 3), POSITIVE.long()), {})],
-    "single_shot.focal_cross_entropy": [
+    "common.dense_losses.focal_cross_entropy": [
         ((randn(1, 5, 3), POSITIVE.long()), {"gamma": gamma})
         for gamma in (0, 0.25, 0.5, 1.0, 1.5, 2.0, 5.0)
     ],
-    "single_shot.masked_l1": [((randn(1, 5, 4), randn(1, 5, 4), POSITIVE), {})],
+    "common.dense_losses.masked_l1": [((randn(1, 5, 4), randn(1, 5, 4), POSITIVE), {})],
     "style_transfer.gram_matrix": [((MAPS,), {})],
     "style_transfer.channel_statistics": [((MAPS,), {})],
     "style_transfer.content_loss": [((MAPS, MAPS.flip(0)), {})],
@@ -195,7 +195,7 @@ ELSEWHERE = {
         "augmentation.random_affine",
         *("augmentation.sample_crop", "augmentation.random_resized_crop"),
         *("common.colors.color_jitter", "augmentation.mixup", "augmentation.cutmix"),
-        *("single_shot.flip", "mc_loss.channel_mask"),
+        "mc_loss.channel_mask",
     ),
     "takes or changes networks: by the tests of their modules": (
         *("common.probes.gradient_norms", "common.classifying.average_over_views"),
@@ -222,7 +222,7 @@ ELSEWHERE = {
             "common.shapes.disk_mask",
             "common.shapes.polygon_mask",
         ),
-        *("single_shot.stack_scenes", "common.training.drawer"),
+        *("single_shot.scene_detector", "common.training.drawer"),
         *("common.training.batch_of_step", "common.training.require_finite"),
         "common.classifying.plain_classifier",
     ),
@@ -233,6 +233,7 @@ MODULES_ELSEWHERE = {
     "common.backbones": "networks",
     "common.checkpoints": "files",
     "common.compute": "devices and seeds",
+    "common.graph_drawing": "pictures",
     "common.packaged_files": "files",
     "common.plotting": "pictures",
     "common.pretrained": "networks",
@@ -484,7 +485,7 @@ def test_values_and_gradients_of_what_is_accepted(name, arguments, keywords, ext
 
 def test_gradients_of_a_sure_answer():
     """A logit so large that its probability is 1: every gamma has a slope."""
-    focal = function("single_shot.focal_cross_entropy")
+    focal = function("common.dense_losses.focal_cross_entropy")
     for gamma in (0, 0.1, 0.5, 1, 2):
         for dtype in (torch.float16, torch.bfloat16, torch.float32, torch.float64):
             logits = torch.tensor(
@@ -826,14 +827,13 @@ BAD = {
     "single_shot.mined_cross_entropy": [
         ((randn(1, 5, 3), POSITIVE.long()), {"ratio": 0})
     ],
-    "single_shot.focal_cross_entropy": [
+    "common.dense_losses.focal_cross_entropy": [
         ((randn(1, 5, 3), POSITIVE.long()), {"gamma": g}) for g in (-1, NAN, INF, True)
     ],
-    "single_shot.masked_l1": [
+    "common.dense_losses.masked_l1": [
         ((randn(1, 5, 4), randn(1, 5, 4), POSITIVE.float()), {}),
         ((randn(1, 20), randn(1, 20), POSITIVE), {}),
     ],
-    "single_shot.stack_scenes": [(([],), {})],
     "fine_tuning.find_head": [((nn.ReLU(),), {}), ((nn.Conv2d(1, 1, 1),), {})],
     "fine_tuning.replace_head": [
         *(((Classifier(), n), {}) for n in (0, 2.5, True, None)),

@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader
 from torchvision.ops import box_iou, masks_to_boxes
 
 from lesson_utils.data.creatures import Creatures
-from lesson_utils.data.scenes import TYPES, Scenes, collate
+from lesson_utils.data.scenes import TYPES, Scenes, collate, flip, stack_scenes
 
 
 @pytest.fixture(scope="module")
@@ -247,3 +247,42 @@ def test_arguments_that_will_not_do(name, value):
 def test_indices(index):
     with pytest.raises(IndexError, match=str(index)):
         Scenes(3)[index]
+
+
+class TestStacked:
+    def test_stack(self):
+        data = Scenes(3, image_size=32)
+        images, labels = stack_scenes(data)
+        assert images.dtype == torch.uint8
+        assert (
+            images / 255 - torch.stack([data[i][0] for i in range(3)])
+        ).abs().max() < 0.003
+        assert (labels[..., 0] >= 0).sum() == sum(len(data[i][1]) for i in range(3))
+
+    def test_flip_moves_boxes_with_the_picture(self):
+        images = torch.zeros(40, 1, 4, 10)
+        images[:, :, 1:3, 2:5] = 1
+        labels = torch.tensor([[[1, 0.2, 0.25, 0.5, 0.75], [-1, 0, 0, 0, 0]]])
+        generator = torch.Generator().manual_seed(0)
+        turned, moved = flip(images, labels.repeat(40, 1, 1), generator=generator)
+        changed = 0
+        for image, (real, padding) in zip(turned, moved, strict=True):
+            kind, x1, y1, x2, y2 = real.tolist()
+            rows, columns = (
+                slice(round(4 * y1), round(4 * y2)),
+                slice(round(10 * x1), round(10 * x2)),
+            )
+            assert kind == 1
+            assert padding[0] == -1
+            assert image[0, rows, columns].min() == 1
+            assert image.sum() == 6
+            changed += x1 > 0.4
+        assert 8 < changed < 32
+
+    def test_flip_follows_its_generator(self):
+        images, labels = torch.rand(8, 3, 4, 4), torch.rand(8, 2, 5)
+        one, two = (
+            flip(images, labels, generator=torch.Generator().manual_seed(5))[0]
+            for _ in range(2)
+        )
+        assert torch.equal(one, two)

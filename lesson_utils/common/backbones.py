@@ -169,7 +169,7 @@ def tiny_vgg(weights: str | Path | None = "bundled") -> TinyVGG:
         ValueError: the weights or their card are missing, broken, do not fit each
             other by their digest, or are of another network.
     """
-    return _with_weights(TinyVGG, "tiny_vgg", weights)
+    return with_weights(TinyVGG, "tiny_vgg", weights)
 
 
 def small_net(weights: str | Path | None = "bundled") -> SmallNet:
@@ -187,7 +187,7 @@ def small_net(weights: str | Path | None = "bundled") -> SmallNet:
     Raises:
         ValueError: as for `tiny_vgg`.
     """
-    return _with_weights(SmallNet, "small_net", weights)
+    return with_weights(SmallNet, "small_net", weights)
 
 
 def vgg19(weights: str | None = "imagenet") -> torchvision.models.VGG:
@@ -279,10 +279,21 @@ def _require_classes(num_classes: int) -> None:
         )
 
 
-def _with_weights(
-    kind: type[Network], name: str, weights: str | Path | None
-) -> Network:
-    """A network of a class of this book, with bundled, other or random weights."""
+def with_weights(kind: type[Network], name: str, weights: str | Path | None) -> Network:
+    """A network of a class of this book, with bundled, other or random weights.
+
+    Args:
+        kind: called with the number of classes.
+        name: of the bundled weights.
+        weights: "bundled", a file with its card beside it, or None for random ones.
+
+    Returns:
+        The network, in evaluation mode. With weights None it has one class.
+
+    Raises:
+        ValueError: the weights or their card are missing, broken, do not fit each
+            other by their digest, or are of another network.
+    """
     if weights is None:
         return kind(1).eval()
     path = WEIGHTS / f"{name}.safetensors" if weights == "bundled" else Path(weights)

@@ -37,10 +37,10 @@ class Detections(NamedTuple):
 def match_detections(
     boxes: Tensor, truths: Tensor, iou_thresholds: Sequence[float]
 ) -> Tensor:
-    """Which reports of one class in one picture are right: each truth is found once.
+    """Which detections of a class in a picture are right: each object is found once.
 
-    The surest report takes the free truth that it overlaps most, if their IoU reaches
-    the threshold; then the next.
+    The surest detection takes the free object that it overlaps most, if their IoU
+    reaches the threshold; then the next.
 
     Args:
         boxes: (N, 4), xyxy, the surest first.
@@ -55,8 +55,8 @@ def match_detections(
             leave [0, 1].
 
     Source: Everingham et al., The PASCAL Visual Object Classes (VOC) Challenge, IJCV
-        2010, section 4.2; that a report may take its second-best truth when the best
-        is taken is COCO's rule.
+        2010, section 4.2; that a detection may take its second-best object when the
+        best is taken is COCO's rule.
     """
     iou = box_iou(boxes, truths)  # (N, M)
     levels = torch.as_tensor(iou_thresholds, dtype=iou.dtype, device=iou.device)
@@ -68,7 +68,7 @@ def match_detections(
     if not iou.numel():
         return right
     free = iou.new_ones(len(truths), len(levels), dtype=torch.bool)
-    # Most reports reach no truth at all, and need no second look.
+    # Most detections reach no object at all, and need no second look.
     for n in (iou.amax(dim=1) >= levels.min()).nonzero()[:, 0].tolist():
         overlap = iou[n, :, None].where(free, -1.0)  # (M, T)
         best, truth = overlap.max(dim=0)
@@ -80,7 +80,7 @@ def match_detections(
 def precision_recall(
     scores: Tensor, is_right: Tensor, num_truths: int
 ) -> tuple[Tensor, Tensor]:
-    """Precision and recall as the score threshold comes down, report by report.
+    """Precision and recall as the score threshold comes down, detection by detection.
 
     Args:
         scores: (N,), of one class, of all pictures together.
@@ -88,12 +88,12 @@ def precision_recall(
         num_truths: objects of the class in all pictures, at least 1.
 
     Returns:
-        Precision and recall after the 1st, 2nd, … N-th report, (N,) each, float64, the
-        surest first and equal scores in the order given.
+        Precision and recall after the 1st, 2nd, … N-th detection, (N,) each, float64,
+        the surest first and equal scores in the order given.
 
     Raises:
         ValueError: lengths that do not fit, a NaN among the scores, `is_right` is not
-            boolean, or more right reports than truths.
+            boolean, or more right detections than objects.
 
     Source: Everingham et al., The PASCAL Visual Object Classes (VOC) Challenge, IJCV
         2010, section 4.2.
@@ -126,12 +126,12 @@ def average_precision(scores: Tensor, is_right: Tensor, num_truths: int) -> Tens
     COCO samples it at 101 recalls, VOC 2007 at 11).
 
     Args:
-        scores: (N,), of all reports of the class, of all pictures together.
+        scores: (N,), of all detections of the class, of all pictures together.
         is_right: (N,), bool, see `match_detections`.
         num_truths: objects of the class in all pictures, at least 1.
 
     Returns:
-        A scalar in [0, 1]; 0 if nothing is reported.
+        A scalar in [0, 1]; 0 if nothing is detected.
 
     Raises:
         ValueError: see `precision_recall`.
@@ -152,7 +152,7 @@ def match_class(
     *,
     iou_thresholds: Sequence[float] = (0.5,),
 ) -> tuple[Tensor, Tensor, int]:
-    """All reports of one class, picture after picture, and which of them are right.
+    """All detections of one class, picture after picture, and which of them are right.
 
     Args:
         detections: of B pictures.
@@ -161,7 +161,7 @@ def match_class(
         iou_thresholds: T numbers in [0, 1].
 
     Returns:
-        Scores (N,), right ones (N, T), and the number of truths.
+        Scores (N,), right ones (N, T), and the number of objects.
 
     Raises:
         ValueError: detections for another number of pictures, or see
@@ -240,7 +240,7 @@ def mean_average_precision(
         A scalar in [0, 1].
 
     Raises:
-        ValueError: there is no truth at all, or see `match_class`.
+        ValueError: there is no object at all, or see `match_class`.
 
     Source: Lin et al., Microsoft COCO: Common Objects in Context, ECCV 2014, for the
         mean over thresholds.
@@ -256,13 +256,13 @@ def mean_average_precision(
 
 
 class Diagnosis(NamedTuple):
-    """What is wrong with the reports on one picture.
+    """What is wrong with the detections on one picture.
 
     Attributes:
-        kinds: for each of N reports "right", "duplicate", "confused", "badly placed"
-            or "nothing there".
-        about: (N,), int64: the row of the labels that a report is about, -1 for none.
-        missed: (M,), bool: the truths that no report is about.
+        kinds: for each of N detections "right", "duplicate", "confused", "badly
+            placed" or "nothing there".
+        about: (N,), int64: the row of the labels that each is about, -1 for none.
+        missed: (M,), bool: the objects that none is about.
 
     Source: see `diagnose`.
     """
@@ -279,24 +279,24 @@ def diagnose(
     iou_threshold: float = 0.5,
     touching: float = 0.1,
 ) -> Diagnosis:
-    """Say of each report on a picture what is wrong with it.
+    """Say of each detection on a picture what is wrong with it.
 
     The first rule that fits counts:
 
-    1. It reaches the IoU threshold with a free truth of its class: *right*.
-    2. It reaches it with a truth of its class that a surer report has: *duplicate*.
-    3. It reaches it with a truth of another class: *confused*.
-    4. It touches a truth of its class: *badly placed*.
+    1. It reaches the IoU threshold with a free object of its class: *right*.
+    2. It reaches it with an object of its class that a surer one has: *duplicate*.
+    3. It reaches it with an object of another class: *confused*.
+    4. It touches an object of its class: *badly placed*.
     5. *Nothing there*.
 
     Args:
-        found: the reports, the surest first, those alone that one would show.
+        found: the detections, the surest first, those alone that one would show.
         truths: (M, 5): class, or -1 for padding, x1, y1, x2, y2.
         iou_threshold: in [0, 1].
-        touching: the IoU from which on a box touches a truth, above 0.
+        touching: the IoU from which on a box touches an object, above 0.
 
     Returns:
-        The kinds, what each report is about, and the truths that none is about.
+        The kinds, what each detection is about, and the objects that none is about.
 
     Raises:
         ValueError: truths are not (M, 5), or boxes are no xyxy boxes.

@@ -339,6 +339,33 @@ def require_boxes_within(boxes: Tensor, height: float, width: float) -> None:
         )
 
 
+def require_box_labels(
+    name: str, labels: Tensor, number: int, num_classes: int
+) -> None:
+    """Refuse what does not say of each picture what is in it, and where.
+
+    Args:
+        name: the argument's name, for the message.
+        labels: (B, M, 5): class from 0, or -1 for padding, and a box.
+        number: B, at least 1.
+        num_classes: K; classes are below it.
+
+    Raises:
+        ValueError: another shape, no picture, or a class beyond K.
+    """
+    if number < 1 or labels.dim() != 3 or labels.shape[::2] != (number, 5):
+        raise ValueError(
+            f"{name} must be (B, M, 5), one for each of B >= 1 images, got "
+            f"{tuple(labels.shape)} for {number}"
+        )
+    classes = labels[..., 0]
+    if classes.numel() and not classes.max() < num_classes:
+        raise ValueError(
+            f"{name} must be of classes below {num_classes}, got "
+            f"{classes.max().item():g}"
+        )
+
+
 def require_labels(name: str, labels: Tensor, number: int, num_classes: int) -> None:
     """Refuse what is not one class for each sample.
 

@@ -243,6 +243,52 @@ def collate(batch: Sequence[tuple[Tensor, Tensor, Tensor]]) -> tuple[Tensor, Ten
     return torch.stack(images), padded
 
 
+def stack_scenes(data: Dataset) -> tuple[Tensor, Tensor]:
+    """All of a data set with boxes in memory, a byte for each colour of a pixel.
+
+    Args:
+        data: items (image (3, S, S) in [0, 1], boxes (M, 4), labels (M,)).
+
+    Returns:
+        The images, (N, 3, S, S), uint8, and the labels, (N, M, 5), padded with -1.
+
+    Raises:
+        ValueError: there is no item.
+
+    Source: the definition.
+    """
+    scenes = (data[index] for index in range(len(data)))
+    return collate(
+        [
+            ((image * 255).round().byte(), boxes, classes)
+            for image, boxes, classes in scenes
+        ]
+    )
+
+
+def flip(
+    images: Tensor, labels: Tensor, *, generator: torch.Generator | None = None
+) -> tuple[Tensor, Tensor]:
+    """Mirror half of the pictures, left to right, and the boxes with them.
+
+    Args:
+        images: (B, 3, H, W).
+        labels: (B, M, 5), boxes in shares of the picture.
+        generator: draws the half; torch's global one by default.
+
+    Returns:
+        Images and labels of the same shapes.
+
+    Source: the definition.
+    """
+    chosen = torch.rand(len(images), generator=generator) < 0.5
+    images = torch.where(chosen[:, None, None, None], images.flip(-1), images)
+    kind, x1, y1, x2, y2 = labels.unbind(dim=-1)
+    # Left and right change places: the new left edge is the old right one, mirrored.
+    mirrored = torch.stack([kind, 1 - x2, y1, 1 - x1, y2], dim=-1)
+    return images, torch.where(chosen[:, None, None], mirrored, labels)
+
+
 def _background(rng: Generator, size: int) -> np.ndarray:
     """A random piece of a photograph or a texture, (S, S, 3), in its own light."""
     if rng.random() < 0.5:

@@ -269,11 +269,13 @@ def _weights(book: Tree) -> str:
     for path in book.files("lesson_utils/weights/*.json"):
         card = json.loads((book.root / path).read_text("utf-8"))
         name = path.rpartition("/")[2].removesuffix(".json")
+        detects = "map50" in card
+        good = f"mAP@0.5 {card['map50']}" if detects else card["accuracy"]
         rows.append(
             (
                 f"`{name}.safetensors`",
                 card["data"],
-                f"{card['accuracy']} over {len(card['classes'])} classes",
+                f"{good} over {len(card['classes'])} classes",
                 f"{card['seconds'] / 60:.1f} min, seed {card['seed']}",
                 f"`{card['command']}`",
             )

@@ -24,8 +24,6 @@ AWAITING = frozenset(
         "dcgan",
         "fine_tuning",
         "gan",
-        "normalization",
-        "single_shot",
     }
 )
 MOST_BEFORE_PICTURE = 10  # visible lines
