@@ -92,11 +92,11 @@ CALLS = {
         ((IMAGES, torch.tensor([[0.1, 0.2, 0.9, 0.8]] * 2)), {})
     ],
     "attention_pooling.drop": [((IMAGES, rand(2, 4, 4)), {"threshold": 0.9})],
-    "augmentation.flip_boxes": [((BOXES, 10), {})],
+    "common.boxes.flip_boxes": [((BOXES, 10), {})],
     "augmentation.resized_crop": [((IMAGES, (1, 1, 7, 6), 4), {})],
-    "augmentation.crop_boxes": [((BOXES, (1, 1, 7, 6), 4), {})],
+    "common.boxes.crop_boxes": [((BOXES, (1, 1, 7, 6), 4), {})],
     **{
-        f"augmentation.adjust_{name}": [((IMAGES, 0.4), {})]
+        f"common.colors.adjust_{name}": [((IMAGES, 0.4), {})]
         for name in ("brightness", "contrast", "saturation", "hue")
     },
     "bilinear.bilinear_pool": [((MAPS, MAPS), {}), ((MAPS, MAPS), {"normalize": True})],
@@ -107,6 +107,7 @@ CALLS = {
     ],
     "bilinear.random_maclaurin": [((MAPS, MAPS, SIGNS[None], SIGNS.flip(0)[None]), {})],
     "common.boxes.box_area": [((BOXES,), {})],
+    "common.colors.to_gray": [((IMAGES,), {})],
     **{
         f"common.boxes.{name}": [((BOXES, BOXES.flip(0) + 0.5), {})]
         for name in ("box_iou", "generalized_box_iou", "distance_box_iou")
@@ -191,12 +192,13 @@ CALLS = {
 ELSEWHERE = {
     "draws at random: by the tests of their modules": (
         *("attention_pooling.pick_maps", "augmentation.random_horizontal_flip"),
+        "augmentation.random_affine",
         *("augmentation.sample_crop", "augmentation.random_resized_crop"),
-        *("augmentation.color_jitter", "augmentation.mixup", "augmentation.cutmix"),
+        *("common.colors.color_jitter", "augmentation.mixup", "augmentation.cutmix"),
         "mc_loss.channel_mask",
     ),
     "takes or changes networks: by the tests of their modules": (
-        *("common.probes.gradient_norms", "augmentation.average_over_views"),
+        *("common.probes.gradient_norms", "common.classifying.average_over_views"),
         *("common.classifying.predict", "common.classifying.accuracy"),
         *("common.classifying.evaluating", "dcgan.initialize", "dcgan.sample"),
         *("fine_tuning.find_head", "fine_tuning.replace_head", "fine_tuning.freeze"),
@@ -222,6 +224,7 @@ ELSEWHERE = {
         ),
         *("single_shot.scene_detector", "common.training.drawer"),
         *("common.training.batch_of_step", "common.training.require_finite"),
+        "common.classifying.plain_classifier",
     ),
 }
 # Modules of which no function takes tensors to compute with, or which are others'.
@@ -254,8 +257,8 @@ NOT_HALF = {
 WHOLE = {
     "anchors.assign_anchors": (BOXES, BOXES[:2]),
     "anchors.encode_offsets": (BOXES, BOXES.flip(0)),
-    "augmentation.flip_boxes": (BOXES, 10),
-    "augmentation.crop_boxes": (BOXES, (1, 1, 7, 6), 4),
+    "common.boxes.flip_boxes": (BOXES, 10),
+    "common.boxes.crop_boxes": (BOXES, (1, 1, 7, 6), 4),
     "common.boxes.box_area": (BOXES,),
     "common.boxes.box_iou": (BOXES, BOXES.flip(0)),
     "common.boxes.generalized_box_iou": (BOXES, BOXES.flip(0)),
@@ -645,7 +648,7 @@ BAD = {
     "attention_pooling.drop": [
         ((IMAGES, rand(3, 2, 2)), {}), ((IMAGES, 9 + rand(2, 2, 2)), {}),
     ],
-    "augmentation.flip_boxes": [((BOXES, 3), {}), ((X, 9), {}), ((BOXES * NAN, 9), {})],
+    "common.boxes.flip_boxes": [((BOXES, 3), {}), ((X, 9), {}), ((BOXES * NAN, 9), {})],
     "augmentation.random_horizontal_flip": [
         ((X,), {}), ((IMAGES,), {"p": 2}), ((IMAGES, BOXES), {}),
         ((IMAGES,), {"p": NAN})
@@ -658,19 +661,24 @@ BAD = {
         ((IMAGES, (0, 0, 9, 9), 4), {}), ((IMAGES, (0, 0, 4, 4), 0), {}),
         ((IMAGES, (0, 0, 4, 4), True), {}), ((X, (0, 0, 1, 1), 2), {}),
     ],
-    "augmentation.crop_boxes": [
+    "common.boxes.crop_boxes": [
         ((-BOXES - 1, (0, 0, 4, 4), 2), {}), ((BOXES, (0, 0, 0, 4), 2), {}),
         ((BOXES, (0, 0, 4, 4), 1.5), {}),
     ],
     "augmentation.random_resized_crop": [((X, 2), {}), ((IMAGES, 0), {})],
     **{
-        f"augmentation.adjust_{name}": [
+        f"common.colors.adjust_{name}": [
             ((IMAGES * 255, 0.1), {}), ((IMAGES, -1), {}), ((IMAGES, NAN), {}),
             ((IMAGES[:, :2], 0.1), {}),
         ]
         for name in ("brightness", "contrast", "saturation", "hue")
     },
-    "augmentation.color_jitter": [
+    "augmentation.random_affine": [
+        ((X,), {}), ((IMAGES,), {"degrees": NAN}), ((IMAGES,), {"shift": -1}),
+        ((IMAGES,), {"zoom": 1}),
+    ],
+    "common.colors.to_gray": [((IMAGES * 255,), {}), ((IMAGES[:, :2],), {})],
+    "common.colors.color_jitter": [
         ((IMAGES,), {"hue": 0.6}), ((IMAGES,), {"contrast": NAN}), ((2 * IMAGES,), {})
     ],
     **{
@@ -681,7 +689,7 @@ BAD = {
         ]
         for name in ("mixup", "cutmix")
     },
-    "augmentation.average_over_views": [((nn.Identity(), X, []), {})],
+    "common.classifying.average_over_views": [((nn.Identity(), X, []), {})],
     "bilinear.bilinear_pool": [
         ((X, X), {}), ((MAPS, MAPS[:1]), {}), ((MAPS, MAPS.double()), {}),
     ],

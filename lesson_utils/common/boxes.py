@@ -7,11 +7,19 @@ boxes in half precision are computed and returned in float32, as are those of wh
 numbers: 300 x 300 pixels are already infinite in float16.
 """
 
+import math
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
 from lesson_utils.common.dtypes import as_floating, at_least_float32
-from lesson_utils.common.require import require_boxes
+from lesson_utils.common.require import (
+    require_boxes,
+    require_boxes_within,
+    require_crop,
+    size_pair,
+)
 
 
 def box_area(boxes: Tensor) -> Tensor:
@@ -141,6 +149,59 @@ def cxcywh_to_xyxy(boxes: Tensor) -> Tensor:
     result = torch.cat([centers - sides / 2, centers + sides / 2], dim=-1)
     require_boxes("boxes", result)
     return result
+
+
+def flip_boxes(boxes: Tensor, width: int) -> Tensor:
+    """Boxes in the mirrored picture: x becomes W - x, and left and right change places.
+
+    Args:
+        boxes: (N, 4), xyxy in pixels, by their edges.
+        width: W, in pixels.
+
+    Returns:
+        (N, 4), with x1 <= x2 again; int64 for whole numbers.
+
+    Raises:
+        ValueError: boxes are not (N, 4), or one is not within 0 <= x1 <= x2 <= W.
+
+    Source: the definition; `torchvision.transforms.v2.functional.horizontal_flip`
+        returns the same.
+    """
+    require_boxes_within(boxes, math.inf, width)
+    # In bytes, a width of 300 less x would count from 0 again.
+    boxes = boxes if boxes.is_floating_point() else boxes.long()
+    x1, y1, x2, y2 = boxes.unbind(dim=1)
+    return torch.stack([width - x2, y1, width - x1, y2], dim=1)
+
+
+def crop_boxes(
+    boxes: Tensor, crop: Sequence[int], size: int | tuple[int, int]
+) -> Tensor:
+    """Boxes in a picture that is cropped and resized: shifted, clipped, scaled.
+
+    Args:
+        boxes: (N, 4), xyxy in pixels, by their edges.
+        crop: (4,), x1, y1, x2, y2 in whole pixels of the same picture.
+        size: height and width of the crop afterwards, or one number for both.
+
+    Returns:
+        (N, 4), floating point, within the new picture. A box that lay outside of the
+        crop has no area now; drop it together with its label.
+
+    Raises:
+        ValueError: boxes are not (N, 4) with 0 <= x1 <= x2 and 0 <= y1 <= y2, the
+            crop is empty or begins below 0, or a size is not a whole number >= 1.
+
+    Source: the definition.
+    """
+    require_boxes_within(boxes, math.inf, math.inf)
+    x1, y1, x2, y2 = require_crop(crop, math.inf, math.inf)
+    height, width = size_pair("size", size)
+    boxes = as_floating(boxes)
+    scale = boxes.new_tensor([width / (x2 - x1), height / (y2 - y1)] * 2)
+    x = (boxes[:, 0::2] - x1).clamp(0, x2 - x1)  # (N, 2)
+    y = (boxes[:, 1::2] - y1).clamp(0, y2 - y1)  # (N, 2)
+    return torch.stack([x, y], dim=2).flatten(1) * scale
 
 
 def _area(boxes: Tensor) -> Tensor:

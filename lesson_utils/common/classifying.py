@@ -4,7 +4,7 @@ Pictures are (N, 3, H, W), uint8 or in [0, 1]; a model with buffers `mean` and `
 (3,) each, has them standardised by those, any other model takes its inputs as they are.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -38,6 +38,28 @@ def standardize(images: Tensor, model: nn.Module) -> Tensor:
         images = images.float() / 255
     shape = (-1, 1, 1)
     return (images - model.mean.view(shape)) / model.std.view(shape)
+
+
+def plain_classifier(channels: int, num_classes: int, *, width: int = 16) -> nn.Module:
+    """A small network for small pictures: three convolutions, and the mean of the last.
+
+    Args:
+        channels: of a picture: 1 for grey, 3 for color.
+        num_classes: K.
+        width: channels of the first convolution; the others have 2 and 4 times as many.
+
+    Returns:
+        A network from (B, channels, H, W), H and W at least 4, to logits (B, K).
+    """
+    layers: list[nn.Module] = []
+    for outputs in (width, 2 * width, 4 * width):
+        if layers:
+            layers.append(nn.MaxPool2d(2))
+        layers += [nn.Conv2d(channels, outputs, 3, padding=1, bias=False)]
+        layers += [nn.BatchNorm2d(outputs), nn.ReLU()]
+        channels = outputs
+    head = [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, num_classes)]
+    return nn.Sequential(*layers, *head)
 
 
 def predict(model: nn.Module, images: Tensor, *, batch_size: int = 256) -> Tensor:
@@ -91,6 +113,30 @@ def accuracy(
     logits = predict(model, images, batch_size=batch_size)
     require_labels("labels", labels, len(images), logits.shape[1])
     return (logits.argmax(1) == labels.cpu()).float().mean().item()
+
+
+def average_over_views(
+    model: nn.Module, images: Tensor, views: Sequence[Callable[[Tensor], Tensor]]
+) -> Tensor:
+    """Test-time augmentation: the mean of a model's probabilities over several views.
+
+    Args:
+        model: images to logits (..., K); call `eval()` on it before.
+        images: (B, C, H, W).
+        views: functions of a batch, such as the identity and a mirror.
+
+    Returns:
+        (..., K), probabilities.
+
+    Raises:
+        ValueError: there is no view.
+
+    Source: Krizhevsky et al., ImageNet Classification with Deep CNNs, NeurIPS 2012.
+    """
+    if not views:
+        raise ValueError(f"views must hold at least one function, got {views!r}")
+    probabilities = [model(view(images)).softmax(dim=-1) for view in views]
+    return torch.stack(probabilities).mean(dim=0)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ boolean is no number here, and neither is NaN.
 """
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from numbers import Integral, Real
 
 import torch
@@ -231,6 +231,64 @@ def require_images(name: str, images: Tensor, shape: str = "B 3 H W") -> None:
             )
 
 
+def require_picture(image: Tensor) -> None:
+    """Refuse what is no picture and no batch of pictures.
+
+    Args:
+        image: (C, H, W) or (B, C, H, W), floating point.
+
+    Raises:
+        ValueError: it is not (C, H, W) or (B, C, H, W), floating point and not empty.
+    """
+    if image.dim() not in (3, 4) or not image.is_floating_point() or 0 in image.shape:
+        raise ValueError(
+            "image must be (C, H, W) or (B, C, H, W), floating point and not empty, "
+            f"got {tuple(image.shape)} of {image.dtype}"
+        )
+
+
+def require_colors(images: Tensor) -> None:
+    """Refuse what is no color picture, nor a batch of them.
+
+    Args:
+        images: (3, H, W) or (B, 3, H, W), floating point.
+
+    Raises:
+        ValueError: it is not (3, H, W) or (B, 3, H, W) with values in [0, 1].
+    """
+    require_picture(images)
+    if images.shape[-3] != 3:
+        raise ValueError(f"images must have 3 channels, got {tuple(images.shape)}")
+    require_unit_range("images", images)
+
+
+def require_crop(crop: Sequence[int], height: float, width: float) -> tuple[int, ...]:
+    """A crop as four whole numbers.
+
+    Args:
+        crop: (4,), x1, y1, x2, y2 in whole pixels, by their edges.
+        height: H of the picture, in pixels.
+        width: W, in pixels.
+
+    Returns:
+        x1, y1, x2, y2.
+
+    Raises:
+        ValueError: the crop is empty, leaves the picture, or is not whole.
+    """
+    numbers = tuple(crop)
+    whole = len(numbers) == 4 and all(isinstance(n, int) for n in numbers)
+    if whole:
+        x1, y1, x2, y2 = numbers
+        whole = 0 <= x1 < x2 <= width and 0 <= y1 < y2 <= height
+    if not whole:
+        raise ValueError(
+            f"crop must be whole numbers with 0 <= x1 < x2 <= {width} and "
+            f"0 <= y1 < y2 <= {height}, got {crop}"
+        )
+    return numbers
+
+
 def require_boxes(name: str, boxes: Tensor) -> None:
     """Refuse what is no xyxy box.
 
@@ -254,6 +312,30 @@ def require_boxes(name: str, boxes: Tensor) -> None:
         raise ValueError(
             f"{name} must be finite xyxy with x1 <= x2 and y1 <= y2, got "
             f"{boxes[~good][0].tolist()}"
+        )
+
+
+def require_boxes_within(boxes: Tensor, height: float, width: float) -> None:
+    """Refuse boxes that leave a picture.
+
+    Args:
+        boxes: (N, 4), xyxy in pixels, by their edges.
+        height: H, in pixels.
+        width: W, in pixels.
+
+    Raises:
+        ValueError: boxes are not (N, 4), or one is not within 0 <= x1 <= x2 <= W and
+            0 <= y1 <= y2 <= H.
+    """
+    if boxes.dim() != 2 or boxes.shape[1] != 4:
+        raise ValueError(f"boxes must be (N, 4), got shape {tuple(boxes.shape)}")
+    x1, y1, x2, y2 = boxes.unbind(dim=1)
+    inside = (x1 >= 0) & (x1 <= x2) & (x2 <= width)
+    inside &= (y1 >= 0) & (y1 <= y2) & (y2 <= height)  # false for NaN, too
+    if not inside.all():
+        raise ValueError(
+            f"boxes must have 0 <= x1 <= x2 <= {width} and 0 <= y1 <= y2 <= {height}, "
+            f"got {boxes[~inside][0].tolist()}"
         )
 
 

@@ -20,7 +20,6 @@ from tools.contract.tree import Tree
 AWAITING = frozenset(
     {
         "attention_pooling",
-        "augmentation",
         "bilinear",
         "dcgan",
         "fine_tuning",
