@@ -264,6 +264,13 @@ def _glossary(book: Tree) -> str:
     )
 
 
+def _reached(card: dict) -> str:
+    """What weights reach: a classifier's accuracy, or how near a generator comes."""
+    if "accuracy" in card:
+        return f"accuracy {card['accuracy']} over {len(card['classes'])} classes"
+    return f"distance of colors {card['colors']}"
+
+
 def _weights(book: Tree) -> str:
     rows = []
     for path in book.files("lesson_utils/weights/*.json"):
@@ -273,9 +280,9 @@ def _weights(book: Tree) -> str:
             (
                 f"`{name}.safetensors`",
                 card["data"],
-                f"{card['accuracy']} over {len(card['classes'])} classes",
+                _reached(card),
                 f"{card['seconds'] / 60:.1f} min, seed {card['seed']}",
                 f"`{card['command']}`",
             )
         )
-    return _table(("file", "trained on", "accuracy", "time", "command"), rows)
+    return _table(("file", "trained on", "reaches", "time", "command"), rows)
