@@ -1,9 +1,9 @@
 """DCGAN: a generator and a discriminator made of convolutions, and their training.
 
-The module of the chapter `book/generating/dcgan.ipynb`. Pictures are (B, 3, S, S), S a
-power of two from 8 on. As data they lie in [0, 1], as everywhere in the book; inside
-the networks in [-1, 1], the range of the tanh at the generator's end. Latent vectors
-are (B, latent_dim), standard normal.
+The module of the chapter `book/generating/dcgan.ipynb`. Pictures are (B, C, S, S), S a
+power of two from 8 on, C 3 for color and 1 for grey. As data they lie in [0, 1], as
+everywhere in the book; inside the networks in [-1, 1], the range of the tanh at the
+generator's end. Latent vectors are (B, latent_dim), standard normal.
 """
 
 from __future__ import annotations
@@ -17,111 +17,24 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lesson_utils.common.require import require_positive, require_share, require_whole
+from lesson_utils.common.backbones import WEIGHTS, verified_classes
+from lesson_utils.common.generating import minibatch_std, unit_to_tanh_range
+from lesson_utils.common.require import (
+    require_not_negative,
+    require_positive,
+    require_share,
+    require_whole,
+)
 from lesson_utils.common.schedules import hold_then_fall
 from lesson_utils.common.training import Run, drawer
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-# What `train` writes down at each step.
-MEASURES = (
-    "discriminator_loss",
-    "generator_loss",
-    "real_probability",
-    "fake_probability",
-)
-_NOISE = 1  # what random numbers are drawn for, beside `ORDER`
-
-
-def unit_to_tanh_range(images: Tensor) -> Tensor:
-    """From [0, 1] to [-1, 1]: subtract a mean of 0.5, divide by a deviation of 0.5.
-
-    Args:
-        images: any shape, floating point in [0, 1], or uint8 in 0 … 255.
-
-    Returns:
-        The shape of `images`, in [-1, 1]; float32 for uint8, else the same dtype.
-
-    Raises:
-        ValueError: the values are neither uint8 nor floating point in [0, 1]
-            (pictures of 0 … 255 held as floats often are not).
-
-    Source: Radford et al., Unsupervised Representation Learning with Deep
-        Convolutional Generative Adversarial Networks, 2016, section 4.
-    """
-    if images.dtype == torch.uint8:
-        images = images.float() / 255
-    _check_range("images", images, 0, 1)
-    return (images - 0.5) / 0.5
-
-
-def tanh_to_unit_range(images: Tensor) -> Tensor:
-    """From [-1, 1] back to [0, 1], where pictures are shown and saved.
-
-    Args:
-        images: any shape, floating point in [-1, 1].
-
-    Returns:
-        The shape and dtype of `images`, in [0, 1].
-
-    Raises:
-        ValueError: the values are not floating point in [-1, 1].
-
-    Source: the inverse of `unit_to_tanh_range`.
-    """
-    _check_range("images", images, -1, 1)
-    return images * 0.5 + 0.5
-
-
-def conv_transpose_output_size(
-    size: int,
-    kernel_size: int,
-    *,
-    stride: int = 1,
-    padding: int = 0,
-    output_padding: int = 0,
-    dilation: int = 1,
-) -> int:
-    """How many rows come out of a transposed convolution, or columns.
-
-    Args:
-        size: rows, or columns, that go in.
-        kernel_size: k, rows of the kernel.
-        stride: how far apart the kernel's copies are laid.
-        padding: p, rows *cut off* at each end: those that a convolution of this
-            padding would have added.
-        output_padding: rows added at one end, fewer than the stride or the dilation.
-        dilation: the distance between two rows of the kernel.
-
-    Returns:
-        (size - 1) stride - 2 padding + dilation (kernel_size - 1) + output_padding + 1.
-
-    Raises:
-        ValueError: an argument is out of its range, or nothing is left.
-
-    Source: Dumoulin and Visin, A Guide to Convolution Arithmetic for Deep Learning,
-        2016, section 4.
-    """
-    for name, value, least in (
-        ("size", size, 1),
-        ("kernel_size", kernel_size, 1),
-        ("stride", stride, 1),
-        ("padding", padding, 0),
-        ("output_padding", output_padding, 0),
-        ("dilation", dilation, 1),
-    ):
-        require_whole(name, value, least)
-    if output_padding >= max(stride, dilation):
-        raise ValueError(
-            f"output_padding must be below stride {stride} or dilation {dilation}, "
-            f"got {output_padding}"
-        )
-    laid = (size - 1) * stride + dilation * (kernel_size - 1) + 1
-    left = laid - 2 * padding + output_padding
-    if left < 1:
-        raise ValueError(f"padding must leave a row, got {padding} for {laid} rows")
-    return left
+_LOSSES, _REAL = ("discriminator_loss", "generator_loss"), "real_probability"
+MEASURES = (*_LOSSES, _REAL, "fake_probability")  # `train` writes down at each step
+PENALTY_EVERY = 8  # steps: the gradient's length changes slowly, and costs much
+_NOISE = 2  # what random numbers are drawn for, beside `ORDER` and `CHANGE`
 
 
 def initialize(network: nn.Module, *, generator: torch.Generator | None = None) -> None:
@@ -131,7 +44,7 @@ def initialize(network: nn.Module, *, generator: torch.Generator | None = None) 
     N(1, 0.02²), biases 0, so that it begins near the identity. All else stays.
 
     Args:
-        network: a network with modules of any shape; its modules are walked through.
+        network: with such layers, however deep inside.
         generator: draws the numbers; torch's global one by default.
 
     Source: Radford et al., 2016, section 4 (N(0, 0.02²)); that batch norm is drawn
@@ -156,11 +69,9 @@ class Generator(nn.Module):
         base_channels: channels of the last hidden layer, at S / 2; twice as many at
             each smaller size.
         image_size: S, a power of two from 8 on.
+        channels: C, 3 for color or 1 for grey.
         resize: double by repeating each pixel and a 3 x 3 convolution, instead of by a
             transposed convolution.
-
-    Returns:
-        From its forward, (B, 3, S, S) in [-1, 1].
 
     Raises:
         ValueError: a size is not as said, or the latents are not (B, latent_dim).
@@ -175,11 +86,13 @@ class Generator(nn.Module):
         latent_dim: int = 100,
         base_channels: int = 64,
         image_size: int = 64,
+        channels: int = 3,
         resize: bool = False,
     ) -> None:
         super().__init__()
         require_whole("latent_dim", latent_dim)
         require_whole("base_channels", base_channels)
+        require_whole("channels", channels)
         self.latent_dim = latent_dim
         double = _resized if resize else _transposed
         widths = _widths(base_channels, image_size)[::-1]  # 8c, 4c, 2c, c at S = 64
@@ -188,7 +101,7 @@ class Generator(nn.Module):
             layers += [nn.BatchNorm2d(width), nn.ReLU(inplace=True)]
             layers += double(width, following, bias=False)
         layers += [nn.BatchNorm2d(widths[-1]), nn.ReLU(inplace=True)]
-        self.layers = nn.Sequential(*layers, *double(widths[-1], 3, bias=True))
+        self.layers = nn.Sequential(*layers, *double(widths[-1], channels, bias=True))
         initialize(self)
 
     def forward(self, latents: Tensor) -> Tensor:
@@ -198,12 +111,7 @@ class Generator(nn.Module):
             latents: (B, latent_dim).
 
         Returns:
-            (B, 3, S, S), in [-1, 1].
-
-        Raises:
-            ValueError: the latents are not (B, latent_dim).
-
-        Source: Radford et al., 2016, figure 1.
+            (B, C, S, S), in [-1, 1].
         """
         if latents.dim() != 2 or latents.shape[1] != self.latent_dim:
             raise ValueError(
@@ -216,19 +124,18 @@ class Discriminator(nn.Module):
     """From a picture to one logit: above 0 it is taken for real.
 
     Args:
-        base_channels: channels of the first layer, at S / 2; twice as many at each
-            smaller size.
+        base_channels: as of `Generator`.
         image_size: S, a power of two from 8 on.
+        channels: C, of a picture.
         negative_slope: of the leaky ReLU; 0 makes it a ReLU.
-
-    Returns:
-        From its forward, for pictures (B, 3, S, S) in [-1, 1], logits (B,).
+        batch_norm: in all layers but the first; without it weights begin as He's.
+        spread: let the last layer see how much each group of eight pictures differs.
 
     Raises:
-        ValueError: a size is not as said, or the pictures are not (B, 3, S, S).
+        ValueError: a size is not as said, or the pictures are not (B, C, S, S).
 
-    Source: Radford et al., 2016, section 3 (batch norm everywhere but in the first
-        layer) and 4 (slope 0.2).
+    Source: Radford et al., 2016, sections 3 and 4; `spread` is Karras et al.,
+        Progressive Growing of GANs, ICLR 2018, section 3.
     """
 
     def __init__(
@@ -236,41 +143,91 @@ class Discriminator(nn.Module):
         *,
         base_channels: int = 64,
         image_size: int = 64,
+        channels: int = 3,
         negative_slope: float = 0.2,
+        batch_norm: bool = True,
+        spread: bool = False,
     ) -> None:
         super().__init__()
         require_whole("base_channels", base_channels)
-        self.image_size = image_size
+        require_whole("channels", channels)
+        self.shape = (channels, image_size, image_size)
         widths = _widths(base_channels, image_size)  # c, 2c, 4c, 8c at S = 64
-        layers = [nn.Conv2d(3, widths[0], 4, stride=2, padding=1)]
+        layers = [nn.Conv2d(channels, widths[0], 4, stride=2, padding=1)]
         layers += [nn.LeakyReLU(negative_slope, inplace=True)]
         for width, following in pairwise(widths):
-            layers += [nn.Conv2d(width, following, 4, stride=2, padding=1, bias=False)]
-            layers += [nn.BatchNorm2d(following)]
+            bias = not batch_norm  # batch norm has one of its own
+            layers += [nn.Conv2d(width, following, 4, stride=2, padding=1, bias=bias)]
+            layers += [nn.BatchNorm2d(following)] if batch_norm else []
             layers += [nn.LeakyReLU(negative_slope, inplace=True)]
-        self.layers = nn.Sequential(*layers, nn.Conv2d(widths[-1], 1, 4))
+        layers += [_Spread()] if spread else []
+        self.layers = nn.Sequential(*layers, nn.Conv2d(widths[-1] + spread, 1, 4))
         initialize(self)
+        if not batch_norm:
+            for layer in self.layers:
+                if isinstance(layer, nn.Conv2d):
+                    nn.init.kaiming_normal_(layer.weight, negative_slope)
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits of pictures.
 
         Args:
-            images: (B, 3, S, S), in [-1, 1].
+            images: (B, C, S, S), in [-1, 1].
 
         Returns:
             (B,).
-
-        Raises:
-            ValueError: the pictures are not (B, 3, S, S).
-
-        Source: Radford et al., 2016, section 3.
         """
-        if images.shape[1:] != (3, self.image_size, self.image_size):
+        if images.shape[1:] != self.shape:
             raise ValueError(
-                f"images must be (B, 3, {self.image_size}, {self.image_size}), got "
+                f"images must be (B, {', '.join(map(str, self.shape))}), got "
                 f"{tuple(images.shape)}"
             )
         return self.layers(images).flatten()
+
+
+class _Spread(nn.Module):
+    """One more channel: at each place, how much the pictures of a group differ."""
+
+    def forward(self, features: Tensor) -> Tensor:
+        spread = minibatch_std(features.flatten(1))[:, -1, None, None, None]  # (B, 1…)
+        return torch.cat([features, spread.expand_as(features[:, :1])], dim=1)
+
+
+def creature_generator() -> Generator:
+    """The book's own generator of creatures in color, 32 pixels, of 48 latent numbers.
+
+    Returns:
+        The network, in evaluation mode.
+
+    Raises:
+        ValueError: the weights or their card are missing or broken.
+
+    Source: `studies.creature_gan`.
+    """
+    from safetensors.torch import load_file  # not on every GPU server
+
+    path = WEIGHTS / "creature_gan.safetensors"
+    verified_classes(path)
+    generator = Generator(latent_dim=48, base_channels=24, image_size=32)
+    generator.load_state_dict(load_file(path))  # float16, to float32
+    return generator.eval()
+
+
+def gradient_penalty(logits: Tensor, real: Tensor) -> Tensor:
+    """Half the squared length of the logit's gradient at real pictures, on average.
+
+    Args:
+        logits: (B,), the discriminator's on `real`.
+        real: (B, C, S, S), with a gradient.
+
+    Returns:
+        (), through which gradients reach the discriminator's weights.
+
+    Source: Mescheder et al., Which Training Methods for GANs do actually Converge?,
+        ICML 2018, equation 9 (R1), without its weight.
+    """
+    (slopes,) = torch.autograd.grad(logits.sum(), real, create_graph=True)
+    return slopes.square().flatten(1).sum(dim=1).mean() / 2
 
 
 def train(
@@ -282,6 +239,9 @@ def train(
     learning_rate: float = 2e-4,
     batch_size: int = 128,
     beta1: float = 0.5,
+    penalty: float = 0.0,
+    change: Callable[..., Tensor] | None = None,
+    schedule: Callable[..., float] = hold_then_fall,
     seed: int = 0,
     fabric: Fabric | None = None,
     checkpoint: str | Path | None = None,
@@ -291,52 +251,51 @@ def train(
 ) -> dict[str, list[float]]:
     """Train both networks in place, step by step in turn, at one learning rate.
 
-    Order and noise of a step depend on `seed` and its number alone. A run that is
-    resumed therefore goes on as if it had never stopped, and needs no state of a
-    random generator for it.
+    Order and noise of a step depend on `seed` and its number alone: a run that is
+    resumed goes on as if it had never stopped.
 
     Args:
-        generator: (B, latent_dim) to (B, 3, S, S).
-        discriminator: (B, 3, S, S) to (B,).
-        images: (N, 3, S, S), uint8, or floating point in [0, 1].
+        generator: (B, latent_dim) to (B, C, S, S).
+        discriminator: (B, C, S, S) to (B,).
+        images: (N, C, S, S), uint8, or floating point in [0, 1].
         epochs: passes over the images; what does not fill a batch is left for the next.
-        learning_rate: of both; see `common.schedules.hold_then_fall`.
+        learning_rate: of both; `schedule` lets it fall.
         batch_size: pictures a step, in all processes together.
         beta1: Adam's, the share of the last direction that is kept.
+        penalty: the weight of `gradient_penalty`, which is added at every eighth step,
+            eight times as heavy.
+        change: `change(pictures, generator=…)` returns what is seen in their place.
+        schedule: one of `common.schedules`.
         seed: of the order of the pictures and of the noise.
-        fabric: launched; by default one process on the device that is there.
-        checkpoint: a file. If it is there, the run goes on from it; it is written at
-            the end and at every `save_every` steps.
-        save_every: in steps; by default an epoch's.
-        on_step: called after each step with the number of steps done, to look at the
-            networks. It must leave them as they were.
+        fabric: as for `Run`, like the next three.
+        checkpoint: a file, to go on from if it is there.
+        save_every: in steps; an epoch's by default.
         progress: whether to show a bar.
+        on_step: called with the number of steps done; it must leave all as it was.
 
     Returns:
-        For each of `MEASURES` one number a step, of all processes: the two losses, and
-        the mean probability of "real" that the discriminator gave to real pictures and
-        to the generator's, before it learned from them.
+        For each of `MEASURES` one number a step: the two losses, and the mean of D on
+        real pictures and on the generator's, before it learned from them.
 
     Raises:
-        ValueError: an argument is out of its range, the images are not as said, or the
-            checkpoint is of another run.
+        ValueError: as `Run`, or the images are not as said.
         FloatingPointError: a loss is no longer a number.
 
-    Source: Radford et al., 2016, section 4; Goodfellow et al., Generative Adversarial
-        Nets, 2014, algorithm 1.
+    Source: Radford et al., 2016, section 4.
     """
     require_whole("epochs", epochs)
     require_whole("batch_size", batch_size)
     require_positive("learning_rate", learning_rate)
     require_share("beta1", beta1, "[0, 1)")
-    _check_images(images, batch_size)
-    players = (generator, discriminator)
-    optimizers = [
-        torch.optim.Adam(
-            player.parameters(), learning_rate, betas=(beta1, 0.999), fused=True
+    require_not_negative("penalty", penalty)
+    if images.dim() != 4 or len(images) < batch_size:
+        raise ValueError(
+            f"images must be (N, C, S, S) with N at least the batch size {batch_size}, "
+            f"got {tuple(images.shape)}"
         )
-        for player in players
-    ]
+    players = (generator, discriminator)
+    adam = {"lr": learning_rate, "betas": (beta1, 0.999), "fused": True}
+    optimizers = [torch.optim.Adam(each.parameters(), **adam) for each in players]
     each = len(images) // batch_size  # steps an epoch
     run = Run(
         players,
@@ -345,8 +304,8 @@ def train(
         steps=epochs * each,
         batch_size=batch_size,
         seed=seed,
-        schedule=hold_then_fall,
-        settings={"epochs": epochs, "learning_rate": learning_rate, "beta1": beta1},
+        schedule=schedule,
+        settings={"rate": learning_rate, "beta1": beta1, "penalty": penalty},
         fabric=fabric,
         checkpoint=checkpoint,
         save_every=each if save_every is None else save_every,
@@ -354,7 +313,7 @@ def train(
     )
     own = slice(run.fabric.global_rank, None, run.fabric.world_size)
     for step in run:
-        (real,) = run.batch(images)
+        (real,) = run.batch(images, change=change)
         dice = drawer(seed, _NOISE, step)
         noise = torch.randn(batch_size, generator.latent_dim, generator=dice)[own]
         row = train_step(
@@ -362,6 +321,7 @@ def train(
             unit_to_tanh_range(real),
             run.fabric.to_device(noise),
             run.fabric,
+            penalty=0.0 if step % PENALTY_EVERY else PENALTY_EVERY * penalty,
         )
         run.note(**dict(zip(MEASURES, row, strict=True)))
         if on_step is not None:
@@ -375,40 +335,42 @@ def train_step(
     real: Tensor,
     noise: Tensor,
     fabric: Fabric,
+    *,
+    penalty: float = 0.0,
 ) -> Tensor:
     """One step of the discriminator, then one of the generator.
 
     Args:
-        generating: the generator and its optimiser, as Fabric has set them up.
-        judging: the discriminator and its optimiser, likewise.
-        real: (B, 3, S, S), in [-1, 1].
+        generating: the generator and its optimizer, as Fabric has set them up.
+        judging: the discriminator and its optimizer, likewise.
+        real: (B, C, S, S), in [-1, 1].
         noise: (B, latent_dim).
         fabric: it takes the gradients, in its precision and over all processes.
+        penalty: the weight of `gradient_penalty` in this step.
 
     Returns:
         (4,), the step's row of `MEASURES`, on the device of `real`.
 
-    Source: Goodfellow et al., Generative Adversarial Nets, 2014, algorithm 1, with
-        one step each.
+    Source: Goodfellow et al., Generative Adversarial Nets, 2014, algorithm 1.
     """
     generator, generator_optimizer = generating
     discriminator, discriminator_optimizer = judging
     fake = generator(noise)
     discriminator_optimizer.zero_grad()
     # Two batches, one after the other: batch norm sees them apart. Each has its own
-    # backward, since in several processes a second forward would change the statistics
-    # that the first one's backward still needs.
-    real_logits = discriminator(real).float()
+    # backward: in several processes a second forward changes what the first one needs.
+    real_logits = discriminator(real.requires_grad_(penalty > 0)).float()
     real_loss = F.softplus(-real_logits).mean() / 2
-    fabric.backward(real_loss)
+    slopes = penalty * gradient_penalty(real_logits, real) if penalty else 0.0
+    fabric.backward(real_loss + slopes)
     fake_logits = discriminator(fake.detach()).float()
     fake_loss = F.softplus(fake_logits).mean() / 2
     fabric.backward(fake_loss)
     discriminator_optimizer.step()
 
     generator_optimizer.zero_grad()
-    # The gradient passes through the discriminator and is not kept there. Its inner
-    # module, because in several processes the outer one waits for such gradients.
+    # The gradient passes through the discriminator and is not kept there. In several
+    # processes the outer module would wait for such gradients: ask the inner one.
     discriminator.requires_grad_(False)
     with fabric.autocast():
         logits = discriminator.module(fake)
@@ -421,86 +383,13 @@ def train_step(
     return torch.cat([losses, probabilities]).detach()
 
 
-def sample(generator: Generator, latents: Tensor, *, batch_size: int = 256) -> Tensor:
-    """Pictures of a trained generator, to be shown.
-
-    Args:
-        generator: it is put into evaluation mode for this, and back.
-        latents: (B, latent_dim).
-        batch_size: how many to draw at a time.
-
-    Returns:
-        (B, 3, S, S), in [0, 1], float32 on the CPU.
-
-    Raises:
-        ValueError: the latents are not (B, latent_dim).
-
-    Source: Radford et al., 2016.
-    """
-    device, was_training = next(generator.parameters()).device, generator.training
-    generator.eval()
-    with torch.inference_mode():
-        pictures = [
-            tanh_to_unit_range(generator(part.to(device)).float()).cpu()
-            for part in latents.split(batch_size)
-        ]
-    generator.train(was_training)
-    return torch.cat(pictures)
-
-
-def lattice_power(images: Tensor, period: int = 2) -> Tensor:
-    """How much a pattern that repeats stands out of a picture's spectrum.
-
-    What repeats every `period` pixels sits at the frequencies that are multiples of
-    1 / period. Their mean power is divided by that of their neighbours, one step of
-    the spectrum away: 1 if nothing stands out, as in noise.
-
-    Args:
-        images: (..., S, S), S a multiple of `period`.
-        period: in pixels, at least 2.
-
-    Returns:
-        (...,).
-
-    Raises:
-        ValueError: the period is below 2 or does not divide S.
-
-    Source: the definition; Odena et al., Deconvolution and Checkerboard Artifacts,
-        Distill, 2016, describe what it measures.
-    """
-    size = images.shape[-1]
-    if period < 2 or size % period or size < 4 * period or images.shape[-2] != size:
-        raise ValueError(
-            f"period must be at least 2 and divide S, S at least 4 periods, got "
-            f"{period} for {tuple(images.shape[-2:])}"
-        )
-    if not images.numel():  # some transforms refuse an empty batch
-        return images.new_zeros(images.shape[:-2])
-    flat = images - images.mean((-2, -1), keepdim=True)
-    power = torch.fft.fft2(flat).abs().square()  # (..., S, S)
-    peaks = torch.arange(0, size, size // period)
-    rows, columns = torch.cartesian_prod(peaks, peaks)[1:].T  # all but frequency 0
-    around = [
-        power[..., (rows + down) % size, (columns + right) % size]
-        for down in (-1, 0, 1)
-        for right in (-1, 0, 1)
-        if (down, right) != (0, 0)
-    ]
-    # In a flat picture nothing stands out: 1, not 0 / 0.
-    tiny = torch.finfo(power.dtype).tiny
-    peak, rest = power[..., rows, columns].mean(-1), torch.stack(around).mean((0, -1))
-    return (peak + tiny) / (rest + tiny)
-
-
 def _transposed(width: int, following: int, *, bias: bool) -> list[nn.Module]:
     return [nn.ConvTranspose2d(width, following, 4, stride=2, padding=1, bias=bias)]
 
 
 def _resized(width: int, following: int, *, bias: bool) -> list[nn.Module]:
-    return [
-        nn.Upsample(scale_factor=2),
-        nn.Conv2d(width, following, 3, 1, 1, bias=bias),
-    ]
+    convolution = nn.Conv2d(width, following, 3, padding=1, bias=bias)
+    return [nn.Upsample(scale_factor=2), convolution]
 
 
 def _widths(base_channels: int, image_size: int) -> list[int]:
@@ -508,21 +397,3 @@ def _widths(base_channels: int, image_size: int) -> list[int]:
     if image_size < 8 or image_size & (image_size - 1):
         raise ValueError(f"image_size must be a power of two >= 8, got {image_size}")
     return [base_channels << k for k in range(image_size.bit_length() - 3)]
-
-
-def _check_range(name: str, values: Tensor, low: int, high: int) -> None:
-    if not values.is_floating_point():
-        raise ValueError(f"{name} must be floating point, got {values.dtype}")
-    if not ((values >= low) & (values <= high)).all():  # false for NaN, too
-        raise ValueError(
-            f"{name} must lie in [{low}, {high}], got "
-            f"[{values.min().item():g}, {values.max().item():g}]"
-        )
-
-
-def _check_images(images: Tensor, batch_size: int) -> None:
-    if images.dim() != 4 or len(images) < batch_size:
-        raise ValueError(
-            f"images must be (N, 3, S, S) with N at least the batch size {batch_size}, "
-            f"got {tuple(images.shape)}"
-        )

@@ -17,7 +17,6 @@ from tqdm import tqdm
 from lesson_utils.common.require import (
     require_floating,
     require_positive,
-    require_shape,
     require_share,
     require_whole,
 )
@@ -27,8 +26,7 @@ from lesson_utils.common.training import require_finite
 def discriminator_loss(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
     """Half of the cross entropy on real against 1 plus that on fake against 0.
 
-    The half follows d2l. It makes the loss of a discriminator that cannot tell log 2;
-    the value of the game is this loss times -2.
+    The value of the game is this loss times -2.
 
     Args:
         real_logits: any shape, floating point, at least one value: D's on real data.
@@ -57,10 +55,8 @@ def generator_loss(fake_logits: Tensor, *, saturating: bool = False) -> Tensor:
     """What the generator minimises, in either of its two forms.
 
     Args:
-        fake_logits: any shape, floating point, at least one value: D's on generated
-            data, through which the gradient reaches the generator.
-        saturating: the game's own loss, mean log(1 - D(G(z))), whose gradient with
-            respect to a logit vanishes where D is sure; else -mean log D(G(z)).
+        fake_logits: any shape, floating point, not empty: D's on generated data.
+        saturating: the game's own loss, mean log(1 - D(G(u))); else -mean log D(G(u)).
 
     Returns:
         (), a single number: not negative, or not positive if `saturating`.
@@ -82,19 +78,16 @@ def optimal_discriminator(log_p: Tensor, log_q: Tensor) -> Tensor:
     Its logit is log p - log q, so that nothing underflows far from the data.
 
     Args:
-        log_p: any shape, floating point: the logarithm of the data's density; -inf
-            where it is 0.
+        log_p: any shape, floating point: of the data's density; -inf where it is 0.
         log_q: the shape of `log_p`: that of the generator's.
 
     Returns:
-        The shape of `log_p`, in [0, 1]. Where both densities are 0 any value would be
-        as good; it is 0.5 there, and has no gradient.
+        The shape of `log_p`, in [0, 1]; 0.5 without a gradient where both are 0.
 
     Raises:
         ValueError: the shapes differ, or the tensors are not floating point.
 
-    Source: Goodfellow et al., Generative Adversarial Nets, NeurIPS 2014,
-        proposition 1.
+    Source: Goodfellow et al., Generative Adversarial Nets, 2014, proposition 1.
     """
     for name, value in (("log_p", log_p), ("log_q", log_q)):
         require_floating(name, value)
@@ -117,7 +110,7 @@ class ParallelLinear(nn.Module):
     Args:
         in_features: the length of each input vector.
         out_features: the length of each output vector.
-        runs: how many layers lie side by side; None for a single one.
+        runs: how many layers lie side by side; None for one.
 
     Raises:
         ValueError: a number is not a whole number >= 1.
@@ -141,10 +134,10 @@ class ParallelLinear(nn.Module):
         """Apply each layer to its own inputs.
 
         Args:
-            x: (B, in_features), or (runs, B, in_features).
+            x: (..., B, in_features).
 
         Returns:
-            (B, out_features), or (runs, B, out_features).
+            (..., B, out_features).
         """
         return x @ self.weight + self.bias
 
@@ -152,8 +145,7 @@ class ParallelLinear(nn.Module):
 class Generator(nn.Module):
     """The smallest generator: one linear layer, from latents to data.
 
-    Standard normal latents become a normal distribution whose mean is the bias and
-    whose covariance is the product of the transposed weight with the weight.
+    Of standard normal latents it makes a normal distribution: its mean is the bias.
 
     Args:
         latent_dim: the length of a latent vector.
@@ -195,8 +187,7 @@ class Discriminator(nn.Module):
     Raises:
         ValueError: a number is not a whole number >= 1.
 
-    Source: the definition; leaky ReLUs of slope 0.2 as in Radford et al., Unsupervised
-        Representation Learning with Deep Convolutional GANs, ICLR 2016.
+    Source: the definition; the slope is Radford et al.'s, ICLR 2016.
     """
 
     def __init__(self, data_dim: int = 2, hidden: int = 64, *, runs: int | None = None):
@@ -216,42 +207,9 @@ class Discriminator(nn.Module):
             x: (..., B, data_dim).
 
         Returns:
-            (..., B), logits; their sigmoid is D(x), high for real.
+            (..., B), logits, high for real.
         """
         return self.layers(x).squeeze(-1)
-
-
-def minibatch_std(x: Tensor, *, group_size: int = 8) -> Tensor:
-    """Append to each point how much the points of its group differ.
-
-    A discriminator that sees this number recognises a generator that repeats itself.
-
-    Args:
-        x: (..., B, D), floating point; B is a multiple of `group_size`.
-        group_size: how many consecutive points make a group, >= 2.
-
-    Returns:
-        (..., B, D + 1): the last column is the standard deviation within the group,
-        its mean over the D dimensions.
-
-    Raises:
-        ValueError: `x` has no B and D, or B does not split into groups, or a group is
-            smaller than 2.
-
-    Source: Karras et al., Progressive Growing of GANs for Improved Quality, Stability,
-        and Variation, ICLR 2018, section 3.
-    """
-    require_shape("x", x, "... B D")
-    require_whole("group_size", group_size, 2)
-    if x.shape[-2] % group_size:
-        raise ValueError(
-            f"B must be a multiple of group_size, got {x.shape[-2]} and {group_size}"
-        )
-    groups = x.unflatten(-2, (-1, group_size))  # (..., G, group_size, D)
-    # The root's slope is infinite at 0, where a generator has collapsed to a point.
-    spread = (groups.var(dim=-2, correction=0) + 1e-8).sqrt().mean(-1)  # (..., G)
-    spread = spread.repeat_interleave(group_size, dim=-1)  # (..., B)
-    return torch.cat([x, spread[..., None]], dim=-1)
 
 
 def mode_shares(samples: Tensor, centers: Tensor, *, radius: float) -> Tensor:
@@ -259,28 +217,23 @@ def mode_shares(samples: Tensor, centers: Tensor, *, radius: float) -> Tensor:
 
     Args:
         samples: (..., N, D), at least one.
-        centers: (K, D), the modes' centres.
-        radius: a sample belongs to its nearest centre if it is at most this far off.
+        centers: (K, D), the modes' centers.
+        radius: a sample belongs to its nearest center if it is at most this far off.
 
     Returns:
         (..., K), not negative; what is missing from a sum of 1 lies on no mode.
 
     Raises:
-        ValueError: the shapes do not fit, there is no sample or no centre, or the
-            radius is not positive.
+        ValueError: the shapes do not fit or are empty; the radius is not positive.
 
     Source: the definition.
     """
     fits = samples.dim() >= 2 and centers.dim() == 2
-    if not fits or samples.shape[-1] != centers.shape[-1]:
+    fits = fits and samples.shape[-1] == centers.shape[-1]
+    if not fits or not samples.shape[-2] or not len(centers):
         raise ValueError(
-            "samples must be (..., N, D) and centres (K, D), got "
+            "samples must be (..., N, D) and centers (K, D), none empty, got "
             f"{tuple(samples.shape)} and {tuple(centers.shape)}"
-        )
-    if not samples.shape[-2] or not len(centers):
-        raise ValueError(
-            "samples and centers must not be empty, got "
-            f"{samples.shape[-2]} and {len(centers)}"
         )
     require_positive("radius", radius)
     distance, nearest = torch.cdist(samples, centers).min(dim=-1)  # (..., N)
@@ -295,7 +248,7 @@ def count_modes(
 
     Args:
         samples: (..., N, D), at least one.
-        centers: (K, D), the modes' centres.
+        centers: (K, D), the modes' centers.
         radius: as in `mode_shares`.
         at_least: the share of all samples from which on a mode counts as found.
 
@@ -336,8 +289,7 @@ def train(
     Args:
         generator: maps latents (..., B, latent_dim) to data; trained in place.
         discriminator: maps data to logits (..., B); trained in place.
-        draw_real: called as `draw_real(shape, rng)`, returns real data (*shape, D),
-            drawn from the given generator of random numbers, on its device.
+        draw_real: `draw_real(shape, rng)` returns real data (*shape, D).
         latent_dim: the length of a latent vector; latents are standard normal.
         runs: how many networks lie side by side in both; None for single ones.
         steps: how many pairs of steps.
@@ -345,24 +297,22 @@ def train(
         generator_rate: G's learning rate at the start.
         discriminator_rate: D's.
         betas: Adam's, for both.
-        decay: let both rates fall to 0, along a straight line, in the second half.
-        saturating: see `generator_loss`.
-        seed: of the latents, and of what `draw_real` draws.
-        keep_every: keep samples at step 0, every so many steps, and at the end.
-        keep_samples: how many, always from the same latents.
-        progress: show a bar; None shows it in a terminal and not in a notebook.
+        decay: let both rates fall to 0 in a line, in the second half.
+        saturating: as of `generator_loss`.
+        seed: of all that is drawn.
+        keep_every: keep samples at step 0, at every so many steps, and at the end.
+        keep_samples: how many, from the same latents each time.
+        progress: show a bar; None shows it in a terminal only.
 
     Returns:
-        "discriminator_loss" and "generator_loss", (steps,), means over the batch and
-        the runs, before each step. If samples are kept, "samples", (K, ...,
-        keep_samples, D), and "steps", (K,), at which they were taken. On the CPU.
+        "discriminator_loss" and "generator_loss", (steps,), means over the runs. If
+        samples are kept, "samples", (K, ..., keep_samples, D), and "steps", (K,).
 
     Raises:
         ValueError: a number is out of range, or `draw_real` returns another shape.
         FloatingPointError: a loss is no longer finite (looked at every 50 steps).
 
-    Source: Goodfellow et al., Generative Adversarial Nets, NeurIPS 2014, algorithm 1,
-        with k = 1, and Adam with beta1 = 0.5 as in Radford et al., ICLR 2016.
+    Source: Goodfellow et al., Generative Adversarial Nets, 2014, algorithm 1, k = 1.
     """
     require_whole("latent_dim", latent_dim)
     require_whole("steps", steps)
@@ -384,7 +334,6 @@ def train(
     play_d = _Player(discriminator, discriminator_rate, betas, steps if decay else None)
     play_g = _Player(generator, generator_rate, betas, steps if decay else None)
     losses, kept = [], {}
-    # With disable=None the bar is drawn in a terminal only.
     hidden = None if progress is None else not progress
     for step in tqdm(range(steps), desc="GAN", disable=hidden):
         if keep_every and step % keep_every == 0:
@@ -418,16 +367,11 @@ class _Player:
     """A network with its own Adam, whose rate may fall to 0 in the end."""
 
     def __init__(
-        self,
-        network: nn.Module,
-        rate: float,
-        betas: tuple[float, float],
-        decay_steps: int | None,
+        self, network: nn.Module, rate: float, betas: tuple, decay_steps: int | None
     ):
         self.parameters = list(network.parameters())
-        self.optimizer = torch.optim.Adam(
-            self.parameters, lr=rate, betas=betas, fused=True
-        )
+        adam = {"lr": rate, "betas": betas, "fused": True}
+        self.optimizer = torch.optim.Adam(self.parameters, **adam)
         # Not from the first step: who is far from home would be frozen on the way.
         self.schedule = torch.optim.lr_scheduler.LambdaLR(
             self.optimizer,

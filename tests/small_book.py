@@ -81,9 +81,9 @@ All in {cite:p}`shimrat1962algorithm`.
 """,
     "lesson_utils/weights/README.md": """\
 <!-- made by python -m tools.tables -->
-| file | trained on | accuracy | time | command |
+| file | trained on | reaches | time | command |
 |---|---|---|---|---|
-| `net.safetensors` | disks | 0.9 over 2 classes | 1.5 min, seed 0 | `python -m n` |
+| `net.safetensors` | disks | accuracy 0.9 over 2 classes | 1.5 min, seed 0 | `python -m n` |
 <!-- end -->
 """,
     "lesson_utils/weights/net.json": """\

@@ -132,13 +132,13 @@ CALLS = {
     "common.dtypes.as_floating": [((X,), {})],
     "common.generating.slerp": [((X, X.flip(0), 0.3), {})],
     "common.generating.kernel_distance": [((X, X.flip(0) + 1), {})],
-    "dcgan.unit_to_tanh_range": [((IMAGES,), {})],
-    "dcgan.tanh_to_unit_range": [((2 * IMAGES - 1,), {})],
-    "dcgan.lattice_power": [((IMAGES,), {})],
+    "common.generating.unit_to_tanh_range": [((IMAGES,), {})],
+    "common.generating.tanh_to_unit_range": [((2 * IMAGES - 1,), {})],
+    "common.generating.lattice_power": [((IMAGES,), {})],
     "gan.discriminator_loss": [((X, X.flip(0)), {})],
     "gan.generator_loss": [((X,), {}), ((X,), {"saturating": True})],
     "gan.optimal_discriminator": [((X, X.flip(0)), {})],
-    "gan.minibatch_std": [((X,), {"group_size": 2})],
+    "common.generating.minibatch_std": [((X,), {"group_size": 2})],
     "gan.mode_shares": [((X, X[:1]), {"radius": 0.5})],
     "gan.count_modes": [((X, X[:1]), {"radius": 0.5})],
     "masks.apply_mask": [((IMAGES[0], MASKS.repeat(1, 4, 3)[0, :8, :8]), {})],
@@ -200,7 +200,11 @@ ELSEWHERE = {
     "takes or changes networks: by the tests of their modules": (
         *("common.probes.gradient_norms", "common.classifying.average_over_views"),
         *("common.classifying.predict", "common.classifying.accuracy"),
-        *("common.classifying.evaluating", "dcgan.initialize", "dcgan.sample"),
+        *(
+            "common.classifying.evaluating",
+            "dcgan.initialize",
+            "common.generating.sample",
+        ),
         *("fine_tuning.find_head", "fine_tuning.replace_head", "fine_tuning.freeze"),
         *("fine_tuning.unfreeze", "fine_tuning.parameter_groups"),
         *("fine_tuning.extract_features", "single_shot.predict", "dcgan.train_step"),
@@ -215,7 +219,7 @@ ELSEWHERE = {
     "takes no tensor": (
         *("anchors.anchor_shapes", "anchors.anchor_boxes_at_pixel"),
         *("anchors.anchor_boxes", "anchors.multiscale_anchors"),
-        *("dcgan.conv_transpose_output_size", "fine_tuning.take_per_class"),
+        *("common.generating.conv_transpose_output_size", "fine_tuning.take_per_class"),
         "mc_loss.channel_groups",
         *(
             "common.shapes.rectangle_mask",
@@ -246,7 +250,7 @@ MODULES_ELSEWHERE = {
 
 # Not float16 or bfloat16, and why.
 NOT_HALF = {
-    "dcgan.lattice_power": "torch's Fourier transform knows no half precision",
+    "common.generating.lattice_power": "torch's transform knows no half precision",
     "masks.match_template": "sums of squares of a window need float32",
     "gan.mode_shares": "torch's cdist knows no half precision",
     "gan.count_modes": "torch's cdist knows no half precision",
@@ -739,19 +743,23 @@ BAD = {
     "common.detections.diagnose": [((found(), TRUTHS), {})],
     "common.generating.slerp": [((X, -X, 0.5), {}), ((X, 0 * X, 0.5), {})],
     "common.generating.kernel_distance": [((X[:1], X), {}), ((X, X[:, :2]), {})],
-    "dcgan.unit_to_tanh_range": [((2 * IMAGES,), {}), ((INTS,), {})],
-    "dcgan.tanh_to_unit_range": [((3 - IMAGES,), {}), ((IMAGES * NAN,), {})],
-    "dcgan.conv_transpose_output_size": [
+    "common.generating.unit_to_tanh_range": [((2 * IMAGES,), {}), ((INTS,), {})],
+    "common.generating.tanh_to_unit_range": [
+        ((3 - IMAGES,), {}), ((IMAGES * NAN,), {}),
+    ],
+    "common.generating.conv_transpose_output_size": [
         ((0, 4), {}), ((4, 2.0), {}), ((4, True), {}), ((1, 2), {"padding": 3}),
         ((4, 4), {"output_padding": 1}),
     ],
-    "dcgan.lattice_power": [((IMAGES,), {"period": 3}), ((IMAGES,), {"period": 1})],
+    "common.generating.lattice_power": [
+        ((IMAGES,), {"period": 3}), ((IMAGES,), {"period": 1}),
+    ],
     "gan.discriminator_loss": [
         ((X, X.double()), {}), ((INTS, X), {}), ((X[:0], X), {}),
     ],
     "gan.generator_loss": [((INTS,), {}), ((X[:0],), {})],
     "gan.optimal_discriminator": [((X, X[:1]), {}), ((INTS, INTS), {})],
-    "gan.minibatch_std": [
+    "common.generating.minibatch_std": [
         ((X,), {"group_size": size}) for size in (0, 1, 3, 2.0, True)
     ],
     "gan.mode_shares": [
@@ -858,7 +866,7 @@ BAD = {
         for name in ("steps", "batch_size", "latent_dim", "generator_rate")
         for wrong in (0, True, NAN, INF)
     ],
-    "dcgan.sample": [
+    "common.generating.sample": [
         ((function("dcgan.Generator")(latent_dim=4, image_size=8), X), {})
     ],
     "dcgan.train": [

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from lesson_utils.data.creatures import COLOR_NAMES, Creatures
+from lesson_utils.data.creatures import BODY_PLANS, COLOR_NAMES, Creatures
 from lesson_utils.data.drawing.body_plans import FRONT_VIEWS, PLANS
 from lesson_utils.data.drawing.creature_types import BODY_COLORS, TYPES
 
@@ -272,3 +272,12 @@ def test_arguments_that_will_not_do(name, value, rule):
     arguments = {"num_images": 3, name: value}
     with pytest.raises(ValueError, match=f"{name} must be {rule}, got {value!r}"):
         Creatures(**arguments)
+
+
+def test_plans():
+    some = Creatures(20, seed=3, plans=("blob", "crab"))
+    assert {some.describe(i).attributes.plan for i in range(20)} == {"blob", "crab"}
+    every = Creatures(3, seed=3, plans=BODY_PLANS)
+    assert torch.equal(every[1][0], Creatures(3, seed=3)[1][0])
+    with pytest.raises(ValueError, match="plans must name at least one of"):
+        Creatures(3, plans=("dog",))

@@ -20,7 +20,7 @@ from torchvision.transforms.v2 import functional as tv
 from lesson_utils import dcgan
 from lesson_utils.checks import dcgan as checks
 from lesson_utils.common import generating
-from lesson_utils.common.training import drawer
+from lesson_utils.common.training import average_weights, drawer
 from tests.answers import ExerciseTests
 
 ROOT = Path(__file__).parents[1]
@@ -53,8 +53,8 @@ class TestRanges:
     def test_by_hand(self):
         values = torch.tensor([0.0, 0.25, 0.5, 1.0])
         expected = [-1.0, -0.5, 0.0, 1.0]
-        assert dcgan.unit_to_tanh_range(values).tolist() == expected
-        assert dcgan.tanh_to_unit_range(torch.tensor(expected)).tolist() == (
+        assert generating.unit_to_tanh_range(values).tolist() == expected
+        assert generating.tanh_to_unit_range(torch.tensor(expected)).tolist() == (
             values.tolist()
         )
 
@@ -63,23 +63,23 @@ class TestRanges:
 
         images = small_images()
         expected = normalize(images, [0.5] * 3, [0.5] * 3)
-        torch.testing.assert_close(dcgan.unit_to_tanh_range(images), expected)
+        torch.testing.assert_close(generating.unit_to_tanh_range(images), expected)
 
     def test_round_trip(self):
         images = small_images().double()
-        back = dcgan.tanh_to_unit_range(dcgan.unit_to_tanh_range(images))
+        back = generating.tanh_to_unit_range(generating.unit_to_tanh_range(images))
         torch.testing.assert_close(back, images)
 
     def test_bytes(self):
         values = torch.tensor([0, 51, 255], dtype=torch.uint8)
-        got = dcgan.unit_to_tanh_range(values)
+        got = generating.unit_to_tanh_range(values)
         torch.testing.assert_close(got, torch.tensor([-1.0, -0.6, 1.0]))
 
     def test_gradient(self):
         values = torch.rand(3, 4, dtype=torch.float64).requires_grad_()
-        assert gradcheck(dcgan.unit_to_tanh_range, values)
-        assert gradcheck(dcgan.tanh_to_unit_range, (2 * values - 1).detach().clone()
-                         .requires_grad_())  # fmt: skip
+        assert gradcheck(generating.unit_to_tanh_range, values)
+        values = (2 * values - 1).detach().clone().requires_grad_()
+        assert gradcheck(generating.tanh_to_unit_range, values)
 
     @pytest.mark.parametrize(
         ("values", "message"),
@@ -95,18 +95,18 @@ class TestRanges:
     )
     def test_errors(self, values, message):
         with pytest.raises(ValueError, match=message):
-            dcgan.unit_to_tanh_range(values)
+            generating.unit_to_tanh_range(values)
 
     def test_errors_of_the_way_back(self):
         with pytest.raises(ValueError, match=r"must lie in \[-1, 1\], got \[0, 2\]"):
-            dcgan.tanh_to_unit_range(torch.tensor([0.0, 2.0]))
+            generating.tanh_to_unit_range(torch.tensor([0.0, 2.0]))
 
 
 class TestOutputSize:
     def test_by_hand(self):
-        assert dcgan.conv_transpose_output_size(1, 4) == 4
-        assert dcgan.conv_transpose_output_size(4, 4, stride=2, padding=1) == 8
-        assert dcgan.conv_transpose_output_size(3, 3, stride=2, padding=1) == 5
+        assert generating.conv_transpose_output_size(1, 4) == 4
+        assert generating.conv_transpose_output_size(4, 4, stride=2, padding=1) == 8
+        assert generating.conv_transpose_output_size(3, 3, stride=2, padding=1) == 5
 
     @given(
         size=st.integers(1, 6),
@@ -126,11 +126,11 @@ class TestOutputSize:
         except RuntimeError:
             expected = 0
         if expected > 0:
-            got = dcgan.conv_transpose_output_size(size, kernel_size, **keywords)
+            got = generating.conv_transpose_output_size(size, kernel_size, **keywords)
             assert got == expected
         else:
             with pytest.raises(ValueError, match="must leave a row"):
-                dcgan.conv_transpose_output_size(size, kernel_size, **keywords)
+                generating.conv_transpose_output_size(size, kernel_size, **keywords)
 
     @pytest.mark.parametrize(
         ("arguments", "message"),
@@ -147,7 +147,7 @@ class TestOutputSize:
     )
     def test_errors(self, arguments, message):
         with pytest.raises(ValueError, match=message):
-            dcgan.conv_transpose_output_size(
+            generating.conv_transpose_output_size(
                 **({"size": 3, "kernel_size": 4} | arguments)
             )
 
@@ -256,6 +256,73 @@ class TestNetworks:
             dcgan.Generator(base_channels=0)
 
 
+class TestSteadier:
+    """What the creatures need beyond the paper's recipe."""
+
+    def test_penalty_by_hand(self):
+        real = random(3, 1, 2, 2).requires_grad_()
+        weights = random(1, 2, 2, seed=1)
+        logits = (real * weights).sum((1, 2, 3))  # its gradient: the weights
+        got = dcgan.gradient_penalty(logits, real)
+        torch.testing.assert_close(got, weights.square().sum() / 2)
+
+    def test_penalty_reaches_the_weights(self):
+        discriminator = small_networks(batch_norm=False)[1]
+        real = (2 * small_images() - 1).requires_grad_()
+        dcgan.gradient_penalty(discriminator(real), real).backward()
+        assert discriminator.layers[0].weight.grad.abs().max() > 0
+
+    def test_spread_is_one_more_channel(self):
+        discriminator = small_networks(spread=True)[1]
+        images = 2 * small_images(8) - 1
+        assert discriminator(images).shape == (8,)
+        features = images.flatten(1).view(8, -1, 4, 4)
+        more = dcgan._Spread()(features)
+        assert more.shape[1] == features.shape[1] + 1
+        assert more[:, -1].unique().numel() == 1  # one group, one number
+        torch.testing.assert_close(
+            more[0, -1, 0, 0],
+            (features.flatten(1).var(0, correction=0) + 1e-8).sqrt().mean(),
+        )
+
+    def test_training_with_all(self):
+        networks = small_networks(batch_norm=False, spread=True)
+        history = run(networks, batch_size=8, beta1=0.0, penalty=0.5, epochs=9)
+        assert all(math.isfinite(v) for v in history["generator_loss"])
+
+    def test_penalty_changes_the_first_step(self):
+        plain, steady = (run(penalty=weight, epochs=1) for weight in (0.0, 50.0))
+        name = "discriminator_loss"
+        assert plain[name][0] == steady[name][0]
+        assert plain[name][1] != steady[name][1]
+
+    def test_average_weights(self):
+        average, network = small_networks()[0], small_networks(seed=1)[0]
+        old = average.layers[0].weight.detach().clone()
+        average_weights(average, network, keep=0.75)
+        new = 0.75 * old + 0.25 * network.layers[0].weight
+        torch.testing.assert_close(average.layers[0].weight, new)
+        with pytest.raises(ValueError, match="keep must"):
+            average_weights(average, network, keep=1.0)
+
+    def test_grey_pictures(self):
+        torch.manual_seed(0)
+        generator = dcgan.Generator(
+            latent_dim=5, base_channels=4, image_size=8, channels=1
+        )
+        discriminator = dcgan.Discriminator(base_channels=4, image_size=8, channels=1)
+        assert discriminator(generator(torch.randn(3, 5))).shape == (3,)
+
+    def test_the_bundled_generator(self):
+        generator = dcgan.creature_generator()
+        latents = torch.randn(64, 48, generator=torch.Generator().manual_seed(0))
+        pictures = generating.sample(generator, latents)
+        assert pictures[:, :, :2, :2].mean() > 0.9  # on white
+        middle = pictures[:, :, 8:24, 8:24].mean((2, 3))
+        hues = middle - middle.mean(1, keepdim=True)
+        assert hues.std(0).min() > 0.03  # and not grey
+
+
 class TestTrain:
     def test_history_and_change(self):
         networks = small_networks()
@@ -276,7 +343,7 @@ class TestTrain:
         twins = copy.deepcopy((generator, discriminator))
         history = run((generator, discriminator), epochs=1, batch_size=12)
         order = torch.randperm(12, generator=drawer(0, 0, 0))
-        noise = torch.randn(12, 5, generator=drawer(0, 1, 0))
+        noise = torch.randn(12, 5, generator=drawer(0, 2, 0))
         real = 2 * small_images()[order] - 1
         optimizers = [
             torch.optim.Adam(twin.parameters(), lr=2e-4, betas=(0.5, 0.999))
@@ -317,7 +384,7 @@ class TestTrain:
             batch_size=32,
             progress=False,
         )
-        mean = dcgan.sample(generator, random(32, 5).float()).mean((0, 2, 3))
+        mean = generating.sample(generator, random(32, 5).float()).mean((0, 2, 3))
         assert mean[0] > 0.7
         assert mean[1:].max() < 0.3
 
@@ -346,7 +413,7 @@ class TestTrain:
     def test_looking_at_samples_changes_nothing(self):
         networks = small_networks()
         looks = run(
-            networks, on_step=lambda _: dcgan.sample(networks[0], torch.ones(2, 5))
+            networks, on_step=lambda _: generating.sample(networks[0], torch.ones(2, 5))
         )
         assert looks == run()
 
@@ -376,7 +443,7 @@ class TestTrain:
             run(**keywords)
 
     def test_images_that_are_none(self):
-        with pytest.raises(ValueError, match=r"images must be \(N, 3, S, S\)"):
+        with pytest.raises(ValueError, match=r"images must be \(N, C, S, S\)"):
             dcgan.train(*small_networks(), torch.zeros(3, 8, 8), batch_size=2)
         with pytest.raises(ValueError, match=r"must lie in \[0, 1\]"):
             dcgan.train(
@@ -420,7 +487,7 @@ class TestCheckpoints:
 
     def test_of_another_run(self, tmp_path):
         run(checkpoint=tmp_path / "run.pt")
-        with pytest.raises(ValueError, match="epochs is 2 there and 3 here"):
+        with pytest.raises(ValueError, match="steps is 6 there and 9 here"):
             run(checkpoint=tmp_path / "run.pt", epochs=3)
 
     def test_of_other_networks(self, tmp_path):
@@ -503,18 +570,18 @@ class TestSample:
         run((generator, small_networks()[1]))
         generator.train()
         latents = random(7, 5).float()
-        images = dcgan.sample(generator, latents, batch_size=3)
+        images = generating.sample(generator, latents, batch_size=3)
         assert images.shape == (7, 3, 8, 8)
         assert images.min() >= 0
         assert images.max() <= 1
         assert generator.training
         # In evaluation mode a picture does not depend on its batch.
-        alone = dcgan.sample(generator, latents[:1])
+        alone = generating.sample(generator, latents[:1])
         torch.testing.assert_close(alone, images[:1])
 
     def test_evaluation_mode_is_kept(self):
         generator = small_networks()[0].eval()
-        dcgan.sample(generator, torch.ones(1, 5))
+        generating.sample(generator, torch.ones(1, 5))
         assert not generator.training
 
 
@@ -620,25 +687,25 @@ class TestLatticePower:
         place = torch.arange(32)
         board = ((place[:, None] + place) % 2).double()
         stripes = (place % 4 == 0).double()
-        assert dcgan.lattice_power(noise + board).min() > 30
-        assert dcgan.lattice_power(noise + stripes, 4).min() > 5
+        assert generating.lattice_power(noise + board).min() > 30
+        assert generating.lattice_power(noise + stripes, 4).min() > 5
 
     def test_noise_is_one_on_average(self):
-        ratios = dcgan.lattice_power(random(4000, 16, 16), 4)
+        ratios = generating.lattice_power(random(4000, 16, 16), 4)
         assert ratios.mean().item() == pytest.approx(1, abs=0.1)
 
     def test_any_constant_changes_nothing(self):
         noise = random(16, 16)
         torch.testing.assert_close(
-            dcgan.lattice_power(noise + 100), dcgan.lattice_power(noise)
+            generating.lattice_power(noise + 100), generating.lattice_power(noise)
         )
 
     @pytest.mark.parametrize("period", [1, 3, 8])
     def test_errors(self, period):
         with pytest.raises(ValueError, match=f"got {period} for"):
-            dcgan.lattice_power(torch.zeros(16, 16), period)
+            generating.lattice_power(torch.zeros(16, 16), period)
         with pytest.raises(ValueError, match="period"):
-            dcgan.lattice_power(torch.zeros(16, 8), 2)
+            generating.lattice_power(torch.zeros(16, 8), 2)
 
 
 # The exercises: right answers written in another way than the module's.

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lesson_utils import dcgan
+from lesson_utils.common import generating
 from lesson_utils.grading.draws import uniform
 from lesson_utils.grading.exercise import Case, Exercise, Mistake
 
@@ -117,7 +118,7 @@ def _clamps(images):
 
 _TO_TANH_RANGE = Exercise(
     name="to_tanh_range",
-    solution=dcgan.unit_to_tanh_range,
+    solution=generating.unit_to_tanh_range,
     cases=_to_tanh_range_cases,
     mistakes=(
         Mistake(
@@ -196,7 +197,7 @@ def _from_tanh_range_cases() -> Iterator[Case]:
         "its gradient", _from_tanh_reference, images, gradient=True
     )
     unit = uniform(3, 5)
-    yield Case("there and back", (dcgan.unit_to_tanh_range(unit),), expected=unit)
+    yield Case("there and back", (generating.unit_to_tanh_range(unit),), expected=unit)
     bright = 0.5 + 0.5 * uniform(1, 3, 4, 4)
     yield Case.from_reference("a bright picture", _from_tanh_reference, bright)
     half = (2 * uniform(3, 4) - 1).bfloat16()
@@ -246,7 +247,7 @@ def _takes_anything(images):
 
 _FROM_TANH_RANGE = Exercise(
     name="from_tanh_range",
-    solution=dcgan.tanh_to_unit_range,
+    solution=generating.tanh_to_unit_range,
     cases=_from_tanh_range_cases,
     mistakes=(
         Mistake("[−1, 1] has become [−0.5, 0.5]: add 0.5.", _only_halved),
@@ -345,7 +346,7 @@ _TWICE = "Padding is cut off at both ends: take it off twice."
 
 _OUTPUT_SIZE = Exercise(
     name="conv_transpose_output_size",
-    solution=dcgan.conv_transpose_output_size,
+    solution=generating.conv_transpose_output_size,
     cases=_output_size_cases,
     mistakes=(
         Mistake(

@@ -297,7 +297,7 @@ def with_weights(kind: type[Network], name: str, weights: str | Path | None) -> 
     if weights is None:
         return kind(1).eval()
     path = WEIGHTS / f"{name}.safetensors" if weights == "bundled" else Path(weights)
-    classes = _verified_classes(path)
+    classes = verified_classes(path)
     network = kind(len(classes))
     network.classes = tuple(classes)
     try:
@@ -351,8 +351,18 @@ def _standardise_by(
     network.register_buffer("std", torch.tensor(std), persistent=False)
 
 
-def _verified_classes(path: Path) -> list[str]:
-    """The classes on the card, once the digest on it is that of the weights."""
+def verified_classes(path: Path) -> list[str]:
+    """The classes on a card, once the digest on it is that of the weights.
+
+    Args:
+        path: of the weights, with the card `.json` beside it.
+
+    Returns:
+        Their names.
+
+    Raises:
+        ValueError: weights or card are missing or broken, or do not fit each other.
+    """
     card = path.with_suffix(".json")
     try:
         record = json.loads(card.read_text(encoding="utf-8"))

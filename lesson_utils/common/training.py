@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from lesson_utils.common.checkpoints import load_checkpoint, save_checkpoint
 from lesson_utils.common.compute import make_fabric
-from lesson_utils.common.require import require_whole
+from lesson_utils.common.require import require_share, require_whole
 from lesson_utils.common.schedules import constant
 
 if TYPE_CHECKING:
@@ -77,6 +77,29 @@ def batch_of_step(number: int, batch_size: int, seed: int, step: int) -> Tensor:
     epoch, place = divmod(step, number // size)
     order = torch.randperm(number, generator=drawer(seed, ORDER, epoch))
     return order[place * size : (place + 1) * size]
+
+
+@torch.no_grad()
+def average_weights(average: nn.Module, network: nn.Module, *, keep: float) -> None:
+    """Move an average of a network's weights a little towards them, in place.
+
+    Args:
+        average: of the same layers; batch norm's statistics are averaged, too.
+        network: whose weights are taken.
+        keep: the share of the average that stays.
+
+    Raises:
+        ValueError: `keep` is not in [0, 1).
+
+    Source: Karras et al., Progressive Growing of GANs, ICLR 2018, appendix A.1.
+    """
+    require_share("keep", keep, "[0, 1)")
+    own = average.state_dict()  # what it holds are the weights themselves
+    for name, value in network.state_dict().items():
+        if value.is_floating_point():
+            own[name].lerp_(value, 1 - keep)
+        else:
+            own[name].copy_(value)
 
 
 class Run:

@@ -35,6 +35,7 @@ from lesson_utils.data.drawing.sprites import (
     paint,
 )
 
+BODY_PLANS = tuple(PLANS)  # names of ways to be built
 COLOR_NAMES = tuple(BODY_COLORS)  # words for the colours of bodies
 
 _NAME_OF_PALETTE = {
@@ -107,13 +108,16 @@ class Creatures(Dataset):
         image_size: S, pixels of each side, 16 to 256.
         types: names out of `Creatures.classes`; None for all of them. Others change
             the creatures.
+        plans: names out of `BODY_PLANS`; None for all of them. Others change the
+            creatures.
 
     Attributes:
         classes: the names of the types, in the order of the labels.
+        plans: those that are drawn.
 
     Raises:
-        ValueError: an argument that is no whole number or out of its range, no type,
-            one that does not exist, or one named twice.
+        ValueError: an argument that is no whole number or out of its range, no type or
+            plan, one that does not exist, or one named twice.
     """
 
     classes = tuple(TYPES)
@@ -125,13 +129,17 @@ class Creatures(Dataset):
         seed: int = 0,
         image_size: int = 64,
         types: Sequence[str] | None = None,
+        plans: Sequence[str] | None = None,
     ) -> None:
         require_whole("num_images", num_images)
         require_whole("seed", seed, minimum=None)
         require_whole("image_size", image_size, 16, 256)
         if types is not None:
-            _require_types(types)
+            _require_names("types", types, Creatures.classes)
             self.classes = tuple(types)
+        if plans is not None:
+            _require_names("plans", plans, BODY_PLANS)
+        self.plans = BODY_PLANS if plans is None else tuple(plans)
         self.num_images = num_images
         self.seed = seed
         self.image_size = image_size
@@ -196,7 +204,7 @@ class Creatures(Dataset):
     def _draw(self, index: int) -> tuple[np.ndarray, np.ndarray, Attributes]:
         """Colour indices (S, S), the colour table (3, num_colours), attributes."""
         dice = Random(f"{self.seed} {self._position(index)}")
-        attributes = _draw_lots(dice, self.classes)
+        attributes = _draw_lots(dice, self.classes, self.plans)
         indices = paint(
             _assemble(attributes, dice),
             self.image_size,
@@ -217,20 +225,22 @@ class Creatures(Dataset):
         return position
 
 
-def _require_types(types: Sequence[str]) -> None:
-    known = Creatures.classes
-    if not types or len(set(types)) < len(types) or not set(types) <= set(known):
+def _require_names(kind: str, names: Sequence[str], known: tuple[str, ...]) -> None:
+    if not names or len(set(names)) < len(names) or not set(names) <= set(known):
         raise ValueError(
-            f"types must name at least one of {', '.join(known)}, and none twice, got "
-            f"{types!r}"
+            f"{kind} must name at least one of {', '.join(known)}, and none twice, got "
+            f"{names!r}"
         )
 
 
-def _draw_lots(dice: Random, types: tuple[str, ...]) -> Attributes:
+def _draw_lots(
+    dice: Random, types: tuple[str, ...], plans: tuple[str, ...]
+) -> Attributes:
     """Every choice between names, the types equally likely."""
     type_name = dice.choice(types)
     kind = TYPES[type_name]
-    plan = dice.choice(kind.plans if dice.random() < 0.6 else tuple(PLANS))
+    usual = tuple(plan for plan in kind.plans if plan in plans) or plans
+    plan = dice.choice(usual if dice.random() < 0.6 else plans)
     return Attributes(
         type=type_name,
         plan=plan,

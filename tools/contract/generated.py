@@ -264,20 +264,28 @@ def _glossary(book: Tree) -> str:
     )
 
 
+def _reached(card: dict) -> str:
+    """What weights reach, a classifier's, a detector's or a generator's."""
+    over = f"over {len(card['classes'])} classes"
+    if "accuracy" in card:
+        return f"accuracy {card['accuracy']} {over}"
+    if "map50" in card:
+        return f"mAP@0.5 {card['map50']} {over}"
+    return f"distance of colors {card['colors']}"
+
+
 def _weights(book: Tree) -> str:
     rows = []
     for path in book.files("lesson_utils/weights/*.json"):
         card = json.loads((book.root / path).read_text("utf-8"))
         name = path.rpartition("/")[2].removesuffix(".json")
-        detects = "map50" in card
-        good = f"mAP@0.5 {card['map50']}" if detects else card["accuracy"]
         rows.append(
             (
                 f"`{name}.safetensors`",
                 card["data"],
-                f"{good} over {len(card['classes'])} classes",
+                _reached(card),
                 f"{card['seconds'] / 60:.1f} min, seed {card['seed']}",
                 f"`{card['command']}`",
             )
         )
-    return _table(("file", "trained on", "accuracy", "time", "command"), rows)
+    return _table(("file", "trained on", "reaches", "time", "command"), rows)

@@ -21,9 +21,7 @@ AWAITING = frozenset(
     {
         "attention_pooling",
         "bilinear",
-        "dcgan",
         "fine_tuning",
-        "gan",
     }
 )
 MOST_BEFORE_PICTURE = 10  # visible lines
