@@ -85,7 +85,7 @@ All in {cite:p}`shimrat1962algorithm`.
 |---|---|---|---|---|
 | `net.safetensors` | disks | accuracy 0.9 over 2 classes | 1.5 min, seed 0 | `python -m n` |
 <!-- end -->
-""",
+""",  # noqa: E501
     "lesson_utils/weights/net.json": """\
 {
  "command": "python -m n", "data": "disks", "seed": 0, "seconds": 90,

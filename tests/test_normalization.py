@@ -11,6 +11,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from lesson_utils import normalization
 from lesson_utils.checks import normalization as normalization_checks
+from studies import normalization as study_normalization
 from tests.answers import ExerciseTests
 
 SEEDS = st.integers(0, 2**31)
@@ -366,6 +367,29 @@ class TestFold:
             fold(kernel, random(2), weight, bias, mean, var)
         with pytest.raises(ValueError, match="eps must be finite and above 0"):
             fold(kernel, None, weight, bias, mean, var, eps=0)
+
+
+class TestStudy:
+    def test_networks_side_by_side_know_nothing_of_each_other(self):
+        both = study_normalization.side_by_side("BN", [0, 1], 1)
+        first = study_normalization.side_by_side("BN", [0], 1)
+        x = random(6, 1, 14, 14, dtype=torch.float32)
+        together = both(x.expand(-1, 2, -1, -1))
+        torch.testing.assert_close(together[:, :1], first(x))
+        assert not torch.allclose(together[:, 1], together[:, 0])
+
+    def test_a_row_holds_a_share_for_each_seed(self, monkeypatch):
+        monkeypatch.setattr(study_normalization, "TRAIN", 16)
+        monkeypatch.setattr(study_normalization, "CHOOSE", 10)
+        monkeypatch.setattr(study_normalization, "EPOCHS", {8: 3})
+        digits = study_normalization.halved("test")
+        few = digits[0][:30], digits[1][:30]
+        monkeypatch.setattr(study_normalization, "halved", lambda split: few)
+        row = study_normalization.measure("BN", 8, [0, 1])
+        assert row["rate"] in study_normalization.RATES[8]
+        for key in ("accuracy", "after_two_thirds", "on_training", "alone"):
+            assert len(row[key]) == 2
+            assert all(0 <= share <= 1 for share in row[key])
 
 
 # The exercises: right answers written in another way than the module's.
