@@ -1,6 +1,6 @@
 """Train the single-shot detector for long; write its weights and their card.
 
-    python -m studies.scene_detector [--steps 1600] [--scenes 2000] [--fresh]
+    python -m studies.scene_detector [--steps 3500] [--scenes 4000] [--fresh]
                                      [--out FOLDER]
 
 The network is the chapter's, with the chapter's losses; what changes is the time and
@@ -65,8 +65,8 @@ def main(arguments: list[str] | None = None) -> None:
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """What this study's command line says beside what all of them do."""
-    parser.add_argument("--steps", type=int, default=1600)
-    parser.add_argument("--scenes", type=int, default=2000)
+    parser.add_argument("--steps", type=int, default=3500)
+    parser.add_argument("--scenes", type=int, default=4000)
 
 
 def measure(model: SingleShot, test: tuple[Tensor, Tensor]) -> dict[str, float]:
