@@ -199,6 +199,16 @@ def test_a_control_that_tab_does_not_reach(open_with):
     assert fault.startswith('not reached: <button id="b">')
 
 
+def test_the_walk_may_begin_at_the_article(open_with):
+    trap = "<script>onkeydown = e => e.target.id !== 'b'</script>"
+    content = f'<button id="b">b</button><button id="c">c</button>{trap}'
+    before = '</article><button id="a">a</button><article>'
+    visit = open_with(f"{before}{content}")
+    visit.page.evaluate("() => document.querySelector('article').remove()")
+    (fault,) = visit.unreached_by_tab(everything=False)
+    assert fault.startswith('not reached: <button id="c">')
+
+
 def test_a_control_without_visible_focus(open_with):
     visit = open_with('<a href="page.html" style="outline: none">a</a>')
     (fault,) = visit.unreached_by_tab()

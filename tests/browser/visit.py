@@ -86,7 +86,8 @@ class Visit:
         self._apply("weight", self.too_heavy)
         self._apply("alternative text", self.images_without_alt)
         self._apply("formulas", self.unset_formulas)
-        self._apply("Tab", self.unreached_by_tab)
+        # The bars before the article are the same on every page.
+        self._apply("Tab", self.unreached_by_tab, not chapter)
         self._apply("solutions", self.stuck_solutions)
         self._apply("quiz", self.quiz_faults)
         if chapter:
@@ -198,9 +199,14 @@ class Visit:
         """Images that say nothing to those who do not see them."""
         return self.page.evaluate(WITHOUT_ALT)
 
-    def unreached_by_tab(self) -> list[str]:
-        """Controls that Tab does not reach, or where one does not see it."""
-        controls = self.page.evaluate(LISTEN)
+    def unreached_by_tab(self, everything: bool = True) -> list[str]:
+        """Controls that Tab does not reach, or where one does not see it.
+
+        Args:
+            everything: whether the walk begins at the top of the page; else it begins
+                at the article.
+        """
+        controls = self.page.evaluate(LISTEN, everything)
         # There are other stops: what scrolls, and the browser's own.
         for presses in range(2 * controls + 20):
             self.page.keyboard.press("Tab")
@@ -241,12 +247,6 @@ class Visit:
             No faults; what cannot be answered raises.
         """
         self.page.evaluate(UNFOLD)
-        for index, question in enumerate(self.page.locator(QUESTION).all()):
-            kind = ("right", "wrong")[index % 2]
-            has = self.page.locator(f".lc-quiz-feedback.lc-{kind}")
-            question.locator(".lc-quiz-choice").filter(has=has).first.locator(
-                "label"
-            ).click(timeout=TIMEOUT)
         return []
 
     def weight(self) -> tuple[int, int]:
