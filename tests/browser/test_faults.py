@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.browser import visit as visits
 from tools.serve import serving
 
 pytestmark = pytest.mark.browser
@@ -58,7 +59,8 @@ def test_one_visit_finds_faults_of_every_rule_and_names_them(open_with):
     }
 
 
-def test_a_fault_that_stops_a_rule_does_not_stop_the_others(open_with):
+def test_a_fault_that_stops_a_rule_does_not_stop_the_others(open_with, monkeypatch):
+    monkeypatch.setattr(visits, "TIMEOUT", 500)
     visit = open_with('<div class="solution admonition"></div><p>No quiz.</p>')
     faults = visit.faults(chapter=True)
     assert faults["solutions"][0].startswith("could not be tried")
