@@ -182,6 +182,7 @@ CALLS = {
     "style_transfer.gram_matrix": [((MAPS,), {})],
     "style_transfer.channel_statistics": [((MAPS,), {})],
     "style_transfer.content_loss": [((MAPS, MAPS.flip(0)), {})],
+    "receptive_field.effective_size": [((MAPS[0, 0].abs(),), {})],
     "style_transfer.style_loss": [((MAPS, GRAM), {})],
     "style_transfer.total_variation_loss": [((MAPS,), {})],
     "style_transfer.preprocess": [((IMAGES[0], MEAN, MEAN), {})],
@@ -207,6 +208,7 @@ ELSEWHERE = {
         *("fine_tuning.unfreeze", "fine_tuning.parameter_groups"),
         *("fine_tuning.extract_features", "single_shot.predict", "dcgan.train_step"),
         *("style_transfer.extract_features", "style_transfer.lbfgs"),
+        *("receptive_field.layers_of", "receptive_field.effective_receptive_field"),
     ),
     "trains where its networks are: by the tests of their modules": (
         *("gan.train", "mc_loss.train", "style_transfer.transfer"),
@@ -219,6 +221,9 @@ ELSEWHERE = {
         *("anchors.anchor_boxes", "anchors.multiscale_anchors"),
         *("common.generating.conv_transpose_output_size", "fine_tuning.take_per_class"),
         "mc_loss.channel_groups",
+        *("receptive_field.receptive_field", "receptive_field.output_size"),
+        *("receptive_field.receptive_field_top_down", "receptive_field.pixel_region"),
+        *("receptive_field.same_padding", "receptive_field.choose_kernels"),
         *(
             "common.shapes.rectangle_mask",
             "common.shapes.disk_mask",
@@ -560,6 +565,7 @@ INTS = torch.ones(2, 6).long()
 CHANNEL_NET = importlib.import_module("lesson_utils.mc_loss").ChannelNet(
     nn.Identity(), 6, 2, 3
 )
+LAYER = importlib.import_module("lesson_utils.receptive_field").Layer(3)
 
 # For each function whose docstring has `Raises`: calls that must raise ValueError.
 BAD = {
@@ -877,6 +883,27 @@ BAD = {
         for wrong in (
             {"epochs": 1.5}, {"learning_rate": INF}, {"beta1": 1}, {"epochs": 0}
         )
+    ],
+    "receptive_field.output_size": [(([], 0), {}), (([LAYER], 2), {})],
+    "receptive_field.pixel_region": [
+        (([LAYER], index, 8), {}) for index in (6, -1, (0, 6), 1.5, True)
+    ],
+    "receptive_field.same_padding": [
+        ((0, 3), {}), ((4, 3.0), {}), ((4, 3, 0), {}), ((4, 3, 1, True), {}),
+    ],
+    "receptive_field.layers_of": [((nn.Sequential(nn.Linear(2, 2)),), {})],
+    "receptive_field.effective_receptive_field": [
+        ((nn.Conv2d(3, 2, 3), (3, 8, 8)), {"index": (6, 0)}),
+        ((nn.Conv2d(3, 2, 3), (3, 8, 8)), {"images": IMAGES[:, :1]}),
+        ((nn.Conv2d(3, 2, 3), (3, 8, 8)), {"repeats": 0}),
+        ((nn.Flatten(), (3, 8, 8)), {}),
+    ],
+    "receptive_field.effective_size": [
+        ((MAPS[0, 0],), {}), ((0 * MAPS[0, 0],), {}), ((X[0],), {}),
+        ((NAN * MAPS[0, 0],), {}),
+    ],
+    "receptive_field.choose_kernels": [
+        ((4, 99), {}), ((1, 99), {}), ((5, 17), {}), ((5.0, 99), {}),
     ],
     "single_shot.train": [
         ((function("single_shot.SingleShot")(2, image_size=24), rand(2, 3, 24, 24),
