@@ -1,8 +1,8 @@
 """Upsampling: where new pixels come from.
 
 The module of the chapter `book/foundations/upsampling.ipynb`. Images and feature maps
-are (B, C, H, W), in any range, and a size is (height, width) in pixels. Pixel i of a
-row covers the stretch from i to i + 1, so that its center lies at i + 1/2.
+are (B, C, H, W), in any range, and a size is (height, width) in pixels. The center of
+pixel i of a row lies at i, and the pixel covers the stretch from i - 1/2 to i + 1/2.
 """
 
 from collections.abc import Sequence
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from lesson_utils.common.backbones import WEIGHTS, verified_card
 from lesson_utils.common.colors import to_gray
+from lesson_utils.common.dtypes import at_least_float32
 from lesson_utils.common.require import (
     INTEGERS,
     require_shape,
@@ -124,7 +125,7 @@ def pixel_shuffle(features: Tensor, factor: int) -> Tensor:
             >= 1, or the channels are no multiple of its square.
 
     Source: Shi et al., Real-Time Single Image and Video Super-Resolution Using an
-        Efficient Sub-Pixel Convolutional Neural Network, CVPR 2016, equation 4.
+        Efficient Sub-Pixel Convolutional Neural Network, CVPR 2016.
     """
     require_shape("features", features, "B C H W")
     require_whole("factor", factor)
@@ -133,9 +134,10 @@ def pixel_shuffle(features: Tensor, factor: int) -> Tensor:
         raise ValueError(
             f"features must have a multiple of {factor**2} channels, got {channels}"
         )
-    blocks = features.reshape(batch, -1, factor, factor, height, width)
+    colors = channels // factor**2
+    blocks = features.reshape(batch, colors, factor, factor, height, width)
     images = blocks.permute(0, 1, 4, 2, 5, 3)  # (B, C, H, factor, W, factor)
-    return images.reshape(batch, -1, height * factor, width * factor)
+    return images.reshape(batch, colors, height * factor, width * factor)
 
 
 def pixel_unshuffle(images: Tensor, factor: int) -> Tensor:
@@ -152,7 +154,7 @@ def pixel_unshuffle(images: Tensor, factor: int) -> Tensor:
         ValueError: `images` is not (B, C, H, W), `factor` is not a whole number >= 1,
             or height or width is no multiple of it.
 
-    Source: Shi et al., CVPR 2016, equation 4, read backwards.
+    Source: Shi et al., CVPR 2016, read backwards.
     """
     require_shape("images", images, "B C H W")
     require_whole("factor", factor)
@@ -187,7 +189,7 @@ def max_unpool(values: Tensor, indices: Tensor, size: int | Sequence[int]) -> Te
             one or two whole numbers >= 1.
 
     Source: Zeiler and Fergus, Visualizing and Understanding Convolutional Networks,
-        ECCV 2014, section 2.1.
+        ECCV 2014.
     """
     require_shape("values", values, "B C H W")
     height, width = size_pair("size", size)
@@ -223,7 +225,7 @@ def bilinear_kernel(factor: int) -> Tensor:
         ValueError: `factor` is not a whole number >= 1.
 
     Source: the initialization of Long et al., Fully Convolutional Networks for Semantic
-        Segmentation, CVPR 2015, section 3.3.
+        Segmentation, CVPR 2015.
     """
     require_whole("factor", factor)
     size = 2 * factor - factor % 2
@@ -246,7 +248,7 @@ class ESPCN(nn.Module):
     Raises:
         ValueError: `factor` is not a whole number >= 1, or `width` not one >= 2.
 
-    Source: Shi et al., CVPR 2016, section 3.1, with ReLU for tanh. Here the network
+    Source: Shi et al., CVPR 2016, with ReLU for tanh. Here the network
         learns what a bicubic enlargement lacks, and not the whole picture.
     """
 
@@ -301,7 +303,9 @@ def shrink(images: Tensor, factor: int) -> Tensor:
             f"{height} x {width}"
         )
     size = (height // factor, width // factor)
-    return F.interpolate(images, size, mode="bicubic", antialias=True).clamp(0, 1)
+    wide = at_least_float32(images)  # on a CPU torch smooths no half precision
+    small = F.interpolate(wide, size, mode="bicubic", antialias=True)
+    return small.clamp(0, 1).to(images.dtype)
 
 
 def enlarge(images: Tensor, factor: int, network: nn.Module | None = None) -> Tensor:
@@ -322,7 +326,7 @@ def enlarge(images: Tensor, factor: int, network: nn.Module | None = None) -> Te
         ValueError: `images` has another shape, or is not floating point, or `factor` is
             not a whole number >= 1.
 
-    Source: Shi et al., CVPR 2016, section 3.2 (lightness alone is learned).
+    Source: Shi et al., CVPR 2016, where lightness alone is learned, too.
     """
     require_shape("images", images, "B C H W", floating=True)
     require_whole("factor", factor)
@@ -364,7 +368,7 @@ def train(
         ValueError: as `Run` and `shrink` have it, or `crops` is not (N, 1, S, S).
         FloatingPointError: the loss is no longer a number.
 
-    Source: Shi et al., CVPR 2016, equation 5.
+    Source: Shi et al., CVPR 2016.
     """
     require_shape("crops", crops, "N 1 S S")
     optimizer = torch.optim.Adam(network.parameters(), lr=learning_rate)
