@@ -35,7 +35,7 @@ def resize_nearest(images: Tensor, size: int | Sequence[int]) -> Tensor:
         size: the new height and width; one number for both.
 
     Returns:
-        (B, C, *size), values and dtype of `images`.
+        (B, C, h, w) for a size of (h, w), values and dtype of `images`.
 
     Raises:
         ValueError: `images` is not (B, C, H, W) with at least one pixel, or `size` is
@@ -68,7 +68,7 @@ def resize_bilinear(
             centers of the corner pixels coincide, new and old.
 
     Returns:
-        (B, C, *size), in the range of `images`.
+        (B, C, h, w) for a size of (h, w), in the range of `images`.
 
     Raises:
         ValueError: `images` is not (B, C, H, W), floating point and with at least one
