@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lesson_utils.common.backbones import WEIGHTS, verified_classes
+from lesson_utils.common.backbones import WEIGHTS, verified_card
 from lesson_utils.common.generating import minibatch_std, unit_to_tanh_range
 from lesson_utils.common.require import (
     require_not_negative,
@@ -207,7 +207,7 @@ def creature_generator() -> Generator:
     from safetensors.torch import load_file  # not on every GPU server
 
     path = WEIGHTS / "creature_gan.safetensors"
-    verified_classes(path)
+    verified_card(path)
     generator = Generator(latent_dim=48, base_channels=24, image_size=32)
     generator.load_state_dict(load_file(path))  # float16, to float32
     return generator.eval()

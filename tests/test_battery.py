@@ -39,6 +39,7 @@ TRUTHS = torch.tensor([[[0.0, 0, 0, 0.2, 0.2], [1, 0.5, 0.5, 0.9, 0.8]]])  # lab
 SCORES = torch.tensor([0.9, 0.8, 0.7])
 MAPS, X = randn(2, 6, 4, 4), randn(2, 6)
 IMAGES = rand(2, 3, 8, 8)
+PLACES = torch.arange(64).view(8, 8).expand(2, 3, 8, 8)  # of 81
 MASKS = torch.tensor([[[0.0, 1, 1], [0, 1, 0]], [[1, 0, 0], [1, 1, 0]]])
 LABELS = torch.tensor([0, 1])
 POSITIVE = torch.tensor([[True, False, False, False, False]])
@@ -187,6 +188,16 @@ CALLS = {
     "style_transfer.total_variation_loss": [((MAPS,), {})],
     "style_transfer.preprocess": [((IMAGES[0], MEAN, MEAN), {})],
     "style_transfer.postprocess": [((2 * IMAGES[:1] - 1, MEAN, MEAN), {})],
+    "upsampling.resize_nearest": [((IMAGES, (5, 9)), {})],
+    "upsampling.resize_bilinear": [
+        ((IMAGES, (5, 9)), {}),
+        ((IMAGES, 9), {"align_corners": True}),
+    ],
+    "upsampling.pixel_shuffle": [((IMAGES.repeat(1, 3, 1, 1), 3), {})],
+    "upsampling.pixel_unshuffle": [((IMAGES, 2), {})],
+    "upsampling.max_unpool": [((IMAGES, PLACES, 9), {})],
+    "upsampling.shrink": [((IMAGES, 2), {})],
+    "upsampling.enlarge": [((IMAGES, 2), {})],
 }
 
 # Public, and not in `CALLS`: why.
@@ -211,7 +222,7 @@ ELSEWHERE = {
         *("receptive_field.layers_of", "receptive_field.effective_receptive_field"),
     ),
     "trains where its networks are: by the tests of their modules": (
-        *("gan.train", "mc_loss.train", "style_transfer.transfer"),
+        *("gan.train", "mc_loss.train", "style_transfer.transfer", "upsampling.train"),
     ),
     "trains: a step of each is taken below": (
         *("dcgan.train", "fine_tuning.train", "single_shot.train"),
@@ -233,6 +244,8 @@ ELSEWHERE = {
         "common.training.drawer",
         *("common.training.batch_of_step", "common.training.require_finite"),
         "common.classifying.plain_classifier",
+        *("upsampling.sample_positions", "upsampling.bilinear_kernel"),
+        "upsampling.super_resolver",
     ),
 }
 # Modules of which no function takes tensors to compute with, or which are others'.
@@ -796,6 +809,28 @@ BAD = {
     },
     "masks.masks_to_boxes": [((MASKS * 0,), {}), ((MASKS[0],), {})],
     "masks.mask_iou": [((MASKS, MASKS[..., :2]), {}), ((MASKS + 1, MASKS), {})],
+    **{
+        f"upsampling.{name}": [
+            ((IMAGES[0], 4), {}), ((IMAGES[..., :0], 4), {}),
+            *(((IMAGES, size), {}) for size in (0, 1.5, True, (1, 2, 3), "4")),
+        ]
+        for name in ("resize_nearest", "resize_bilinear")
+    },
+    "upsampling.sample_positions": [((0, 4), {}), ((4, 1.5), {})],
+    "upsampling.pixel_shuffle": [
+        ((IMAGES, 2), {}), ((IMAGES[0], 1), {}), ((IMAGES, 0), {}),
+    ],
+    "upsampling.pixel_unshuffle": [
+        ((IMAGES, 3), {}), ((IMAGES[0], 1), {}), ((IMAGES, 1.5), {}),
+    ],
+    "upsampling.max_unpool": [
+        ((IMAGES, PLACES, 7), {}), ((IMAGES, PLACES - 1, 9), {}),
+        ((IMAGES, PLACES.float(), 9), {}), ((IMAGES, PLACES, 0), {}),
+    ],
+    "upsampling.bilinear_kernel": [((n,), {}) for n in (0, 1.5, True)],
+    "upsampling.shrink": [((IMAGES, 3), {}), ((INTS, 1), {}), ((IMAGES, 0), {})],
+    "upsampling.enlarge": [((IMAGES[0], 2), {}), ((IMAGES, 0), {})],
+    "upsampling.train": [((None, IMAGES), {})],
     "masks.masked_softmax": [((INTS, INTS), {}), ((X * NAN, INTS), {})],
     **{
         f"nms.{name}": [
@@ -916,6 +951,7 @@ BAD = {
 OTHER_ERRORS = {
     "common.training.require_finite": "FloatingPointError: its own tests",
     "dcgan.creature_generator": "of its files, as are those of the backbones' tests",
+    "upsampling.super_resolver": "of its files, as are those of the backbones' tests",
 }
 
 

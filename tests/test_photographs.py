@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from lesson_utils.data.photographs import NAMES, photograph
+from lesson_utils.data.photographs import NAMES, photograph, random_crops
 
 DATASETS = Path(__file__).parent.parent / "book" / "datasets.md"
 
@@ -83,3 +83,37 @@ def test_each_is_credited_with_its_size():
     rows = re.findall(r"^\| `(\w+)` \| (\d+) × (\d+) \|", DATASETS.read_text(), re.M)
     listed = {name: (int(height), int(width)) for name, width, height in rows}
     assert listed == {name: tuple(photograph(name).shape[1:]) for name in NAMES}
+
+
+class TestRandomCrops:
+    def test_are_pieces_of_the_photographs_that_are_named(self):
+        crops = random_crops(["coffee", "chelsea"], 6, size=40, seed=3)
+        assert crops.shape == (6, 3, 40, 40)
+        assert crops.dtype == torch.uint8
+        whole = [(255 * photograph(n)).round().byte() for n in ("coffee", "chelsea")]
+        for crop in crops:
+            row = crop[:, 0]  # (3, 40)
+            windows = [image.unfold(2, 40, 1) for image in whole]  # (3, H, places, 40)
+            assert any((w == row[:, None, None]).all(3).all(0).any() for w in windows)
+
+    def test_one_seed_one_choice(self):
+        one, same, other = (
+            random_crops(["moon"], 4, size=9, seed=s) for s in (0, 0, 1)
+        )
+        assert torch.equal(one, same)
+        assert not torch.equal(one, other)
+
+    @pytest.mark.parametrize(
+        ("names", "keywords", "message"),
+        [
+            ([], {"size": 9}, "names must hold"),
+            (["nobody"], {"size": 9}, "name must be one of"),
+            (["page"], {"size": 200}, "size must be at most 191 for page, got 200"),
+            (["page"], {"size": 0}, "size must be a whole number"),
+        ],
+    )
+    def test_errors(self, names, keywords, message):
+        with pytest.raises(ValueError, match=message):
+            random_crops(names, 2, **keywords)
+        with pytest.raises(ValueError, match="number must be a whole number"):
+            random_crops(["page"], 0, size=9)

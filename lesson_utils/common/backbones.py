@@ -297,10 +297,10 @@ def with_weights(kind: type[Network], name: str, weights: str | Path | None) -> 
     if weights is None:
         return kind(1).eval()
     path = WEIGHTS / f"{name}.safetensors" if weights == "bundled" else Path(weights)
-    classes = verified_classes(path)
-    network = kind(len(classes))
-    network.classes = tuple(classes)
+    card = verified_card(path)
     try:
+        network = kind(len(card["classes"]))
+        network.classes = tuple(card["classes"])
         from safetensors.torch import load_file  # not on every GPU server
 
         network.load_state_dict(load_file(path))
@@ -351,14 +351,14 @@ def _standardise_by(
     network.register_buffer("std", torch.tensor(std), persistent=False)
 
 
-def verified_classes(path: Path) -> list[str]:
-    """The classes on a card, once the digest on it is that of the weights.
+def verified_card(path: Path) -> dict:
+    """What a card says of weights, once the digest on it is that of the weights.
 
     Args:
         path: of the weights, with the card `.json` beside it.
 
     Returns:
-        Their names.
+        What is on the card.
 
     Raises:
         ValueError: weights or card are missing or broken, or do not fit each other.
@@ -366,7 +366,7 @@ def verified_classes(path: Path) -> list[str]:
     card = path.with_suffix(".json")
     try:
         record = json.loads(card.read_text(encoding="utf-8"))
-        classes, wanted = record["classes"], record["sha256"]
+        wanted = record["sha256"]
         found = hashlib.sha256(path.read_bytes()).hexdigest()
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ValueError(
@@ -378,4 +378,4 @@ def verified_classes(path: Path) -> list[str]:
             f"weights must have the digest on their card, {wanted}, but {path} has "
             f"{found}: restore it, or train it anew by `{record.get('command')}`"
         )
-    return classes
+    return record

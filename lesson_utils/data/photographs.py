@@ -1,11 +1,14 @@
 """Photographs out of scikit-image and scikit-learn: real pictures, no download."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from lesson_utils.common.packaged_files import require_package
+from lesson_utils.common.require import require_whole
 
 # Shipped in scikit-image's wheel; book/datasets.md lists who took them, and on which
 # terms they may be used. Anything else there wants a download, or is drawn.
@@ -59,6 +62,46 @@ def photograph(name: str, *, size: int | tuple[int, int] | None = None) -> Tenso
         pixels = pixels[..., None].expand(-1, -1, 3)
     image = pixels.permute(2, 0, 1).float().div(255).contiguous()
     return image if size is None else _fit(image, size)
+
+
+def random_crops(
+    names: Sequence[str], number: int, *, size: int, seed: int = 0
+) -> Tensor:
+    """Square pieces of photographs, from random places.
+
+    Args:
+        names: of photographs, each of `NAMES`; every piece's is drawn anew.
+        number: N, of pieces.
+        size: S, in pixels of the photographs as they are.
+        seed: of the choice.
+
+    Returns:
+        (N, 3, S, S), uint8.
+
+    Raises:
+        ValueError: no name is given, one is unknown, `number` or `size` is not a whole
+            number >= 1, or a photograph is smaller than `size`.
+    """
+    require_whole("number", number)
+    require_whole("size", size)
+    images = [(255 * photograph(name)).round().byte() for name in names]
+    if not images:
+        raise ValueError("names must hold at least one name, got none")
+    for name, image in zip(names, images, strict=True):
+        if min(image.shape[1:]) < size:
+            raise ValueError(
+                f"size must be at most {min(image.shape[1:])} for {name}, got {size}"
+            )
+    dice = torch.Generator().manual_seed(seed)
+    crops = torch.empty(number, 3, size, size, dtype=torch.uint8)
+    for crop in crops:
+        image = images[torch.randint(len(images), (), generator=dice)]
+        top, left = (
+            int(torch.randint(side - size + 1, (), generator=dice))
+            for side in image.shape[1:]
+        )
+        crop.copy_(image[:, top : top + size, left : left + size])
+    return crops
 
 
 def _pixels(name: str) -> np.ndarray:

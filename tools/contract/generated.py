@@ -265,7 +265,10 @@ def _glossary(book: Tree) -> str:
 
 
 def _reached(card: dict) -> str:
-    """What weights reach, a classifier's, a detector's or a generator's."""
+    """What weights reach, whatever they are for."""
+    if "psnr" in card:
+        gains = [card["psnr"][n] - card["psnr_bicubic"][n] for n in card["psnr"]]
+        return f"{sum(gains) / len(gains):.2f} dB over bicubic"
     over = f"over {len(card['classes'])} classes"
     if "accuracy" in card:
         return f"accuracy {card['accuracy']} {over}"
