@@ -29,7 +29,6 @@ from studies.creature_gan import (
     color_distance,
     draw,
     grey,
-    maybe_flip,
 )
 from studies.skeleton import Study
 
@@ -107,7 +106,6 @@ def train(real: torch.Tensor, recipe: dict, seed: int) -> dict[str, torch.Tensor
         batch_size=BATCH,
         beta1=recipe["beta1"],
         penalty=recipe["penalty"],
-        change=maybe_flip,
         seed=seed,
         on_step=follow,
         progress=False,
