@@ -183,6 +183,8 @@ CALLS = {
     "style_transfer.gram_matrix": [((MAPS,), {})],
     "style_transfer.channel_statistics": [((MAPS,), {})],
     "style_transfer.content_loss": [((MAPS, MAPS.flip(0)), {})],
+    "dilated_convolution.dilated_conv1d": [((X[0], X[1, :2], 2), {})],
+    "dilated_convolution.dilate_kernel": [((MAPS, 2), {}), ((MAPS, (1, 3)), {})],
     "receptive_field.effective_size": [((MAPS[0, 0].abs(),), {})],
     "style_transfer.style_loss": [((MAPS, GRAM), {})],
     "style_transfer.total_variation_loss": [((MAPS,), {})],
@@ -235,6 +237,8 @@ ELSEWHERE = {
         *("receptive_field.receptive_field", "receptive_field.output_size"),
         *("receptive_field.receptive_field_top_down", "receptive_field.pixel_region"),
         *("receptive_field.same_padding", "receptive_field.choose_kernels"),
+        *("dilated_convolution.coverage", "dilated_convolution.is_gap_free"),
+        *("dilated_convolution.hdc_distance", "dilated_convolution.segmenter"),
         *(
             "common.shapes.rectangle_mask",
             "common.shapes.disk_mask",
@@ -918,6 +922,21 @@ BAD = {
         for wrong in (
             {"epochs": 1.5}, {"learning_rate": INF}, {"beta1": 1}, {"epochs": 0}
         )
+    ],
+    "dilated_convolution.dilated_conv1d": [
+        ((X, X[0]), {}), ((X[0], MAPS), {}), ((X[0], X[1]), {"dilation": 2}),
+        ((X[0], X[1, :2], True), {}), ((X[0], X[0, :0]), {}),
+    ],
+    "dilated_convolution.dilate_kernel": [
+        ((X[0], 2), {}), ((X, 0), {}), ((X, 1.5), {}), ((X[:0], 2), {}),
+    ],
+    **{
+        f"dilated_convolution.{name}": [(([1, 0],), {}), (([1], 0), {}), (([1.0],), {})]
+        for name in ("coverage", "is_gap_free")
+    },
+    "dilated_convolution.hdc_distance": [(([3],), {}), (([1, True],), {})],
+    "dilated_convolution.segmenter": [
+        (((0,),), {"num_classes": 2}), (((1,),), {"num_classes": 1.5}),
     ],
     "receptive_field.output_size": [(([], 0), {}), (([LAYER], 2), {})],
     "receptive_field.pixel_region": [
