@@ -99,7 +99,7 @@ def show_images(
 
     Args:
         images: each (3, H, W), (1, H, W) or (H, W), in [0, 1] or boolean.
-        titles: one for each picture.
+        titles: one for each picture; it may be empty.
         columns: how many stand in a row; all of them if left out.
         caption: what to see, plain text.
         alt: what they show, for a reader who does not see them.
@@ -119,8 +119,10 @@ def show_images(
     columns = columns or len(images)
     rows = -(-len(images) // columns)
     aspect = max(image.shape[-2] / image.shape[-1] for image in images)
-    line = 0.3 if titles is not None else 0.08
-    height = rows * (WIDTH / columns * aspect + line)
+    named = [
+        any((titles or ())[k : k + columns]) for k in range(0, len(images), columns)
+    ]
+    height = sum(WIDTH / columns * aspect + (0.3 if line else 0.08) for line in named)
     figure, axes = new_figure(rows, columns, height=height, squeeze=False)
     for axis in axes.flat:
         axis.axis("off")
