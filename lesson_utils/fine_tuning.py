@@ -8,14 +8,13 @@ them standardised by those, any other model takes its inputs as they are.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.utils.data import Dataset
 
 from lesson_utils.common.classifying import evaluating, predict, standardize
 from lesson_utils.common.require import (
@@ -139,6 +138,30 @@ def freeze(module: nn.Module) -> nn.Module:
     unfreeze(module).eval().requires_grad_(False)  # no part gets two hooks
     for part in module.modules():
         part.register_forward_pre_hook(_stay_in_evaluation)
+    return module
+
+
+def hold_statistics(module: nn.Module) -> nn.Module:
+    """Keep batch norm's running statistics, and train all that has gradients.
+
+    Each batch norm computes as in evaluation from now on, whatever `model.train()`
+    says: by the statistics of the pictures that it was trained on. Its weight and its
+    bias are trained like all others.
+
+    Args:
+        module: a model or a part of one, of any shape, changed in place; `unfreeze`
+            undoes it.
+
+    Returns:
+        The module itself.
+
+    Source: the definition.
+    """
+    for part in module.modules():
+        if isinstance(part, nn.modules.batchnorm._BatchNorm):
+            part.eval()
+            if _stay_in_evaluation not in part._forward_pre_hooks.values():
+                part.register_forward_pre_hook(_stay_in_evaluation)
     return module
 
 
@@ -317,44 +340,6 @@ def extract_features(
     finally:
         handle.remove()
     return torch.cat([part.cpu() for part in features])
-
-
-def take_per_class(
-    data: Dataset, number: int, *, classes: Sequence[int]
-) -> tuple[Tensor, Tensor]:
-    """The first pictures of some classes of a data set, equally many of each.
-
-    Args:
-        data: items (picture, class); a data set that draws is asked for no more than
-            it takes.
-        number: n, pictures of each class, at least 1.
-        classes: K of the data set's classes, in the order of their new labels.
-
-    Returns:
-        The pictures, (K * n, C, H, W), class by class, and the labels, (K * n,).
-
-    Raises:
-        ValueError: there is no class, or the data hold too few pictures of one.
-
-    Source: the definition.
-    """
-    require_whole("number", number)
-    require_whole("number of classes", len(classes))
-    found: dict[int, list[Tensor]] = {int(name): [] for name in classes}
-    for index in range(len(data)):
-        if all(len(pictures) == number for pictures in found.values()):
-            break
-        picture, label = data[index]
-        if len(found.get(int(label), range(number))) < number:
-            found[int(label)].append(picture)
-    for name, pictures in found.items():
-        if len(pictures) < number:
-            raise ValueError(
-                f"number must be at most {len(pictures)} for class {name} of these "
-                f"{len(data)} pictures, got {number}"
-            )
-    images = torch.stack([x for pictures in found.values() for x in pictures])
-    return images, torch.arange(len(found)).repeat_interleave(number)
 
 
 def _stay_in_evaluation(module: nn.Module, inputs: tuple) -> None:

@@ -1,175 +1,194 @@
-"""Four ways to a classifier of few pictures, for the chapter on fine-tuning.
+"""From ImageNet to digits and to aircraft, for the chapter on fine-tuning.
 
-    python -m studies.fine_tuning [--seeds 5] [--fresh] [--out FILE]
+    python -m studies.fine_tuning [--seeds 3] [--fresh] [--out FILE]
 
-Writes `lesson_utils/studies/fine_tuning.json`, in under ten minutes on one core. Two
-target sets: five types of creatures and five families of textures, none of which the
-bundled `tiny_vgg` has seen. A sweep on two seeds and pictures of its own chooses each
-way's learning rate; then each way is trained for each number of pictures and seed, and
-afterwards the old head is put back to see what is left of the source task.
+Writes `lesson_utils/studies/fine_tuning.json`, in under half an hour of one core.
+EfficientNet-Lite0 learns MNIST's digits and families of drawn aircraft from 5, 15 or 50
+pictures of each: from scratch, frozen, at one rate, and with its head at ten times that
+of the rest. A sweep on pictures of its own chooses each way's rate on each target, and
+which statistics batch norm uses: those of the batch, or ImageNet's. After each training
+ImageNet's head is put back, to see what the network still says of photographs.
 """
 
-import statistics
-from functools import partial
+from functools import cache, partial
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lesson_utils import fine_tuning
-from lesson_utils.common.backbones import tiny_vgg
-from lesson_utils.common.classifying import accuracy
-from lesson_utils.data.creatures import Creatures
-from lesson_utils.data.textures import FAMILIES, Textures
+from lesson_utils.common.classifying import accuracy, predict
+from lesson_utils.common.pretrained import efficientnet_lite0
+from lesson_utils.data.aircraft import Aircraft
+from lesson_utils.data.mnist import mnist
+from lesson_utils.data.photographs import photograph
 from studies.skeleton import Study
 
-SIDE, BATCH, STEPS = 40, 16, 120
+BATCH, STEPS = 16, 40
+HEAD_STEPS = 200  # on features that are computed once, a step costs next to nothing
+SIDES = {"digits": 64, "aircraft": 96}  # pixels
+# For each way what batch norm uses, and the learning rates that are tried with it.
 RATES = {
-    "scratch": (5e-4, 1e-3, 2e-3),
-    "frozen": (1e-3, 3e-3, 1e-2),
-    "one rate": (5e-5, 1e-4, 3e-4, 1e-3),
-    "head x10": (5e-5, 1e-4, 3e-4, 1e-3),
+    "scratch": {"batch": (1e-3, 3e-3, 1e-2)},
+    "frozen": {"held": (1e-3, 3e-3, 1e-2)},
+    "one rate": {"held": (1e-4, 3e-4, 1e-3), "batch": (1e-3, 3e-3, 1e-2)},
+    "head x10": {"held": (3e-5, 1e-4, 3e-4), "batch": (3e-4, 1e-3, 3e-3)},
 }
-SIZES = {"creatures": (5, 15, 50), "textures": (5, 15)}  # pictures of each class
-TYPES = range(5, 10)  # of creatures, that the backbone has not seen
-TUNING, TUNING_SEEDS = 15, (100, 101)  # the sweep's pictures of each class; its seeds
+SIZES = (5, 15, 50)  # pictures of each class
+TUNING, TUNING_SEED = 15, 100  # the sweep's pictures of each class; its seed
+# Photographs of things that ImageNet knows.
+KNOWN = (
+    *("chelsea", "coffee", "astronaut", "china", "flower"),
+    *("rocket", "motorcycle", "clock", "coins", "camera"),
+)
 
 Pictures = tuple[Tensor, Tensor]
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Sweep, train, measure, write."""
-    study = Study("fine_tuning", __doc__, arguments, seeds=5)
-    sweep(study)
-    rates = {way: best_rate(study.rows, way) for way in RATES}
-    print(f"learning rates: {rates}")
-    curves(study, rates)
+    study = Study("fine_tuning", __doc__, arguments, seeds=3)
+    chosen = {}
+    for target in SIDES:
+        chosen[target] = sweep(study, target)
+        print(f"{target}: {chosen[target]}")
+        for seed in study.seeds:
+            for size in SIZES:
+                for way, options in chosen[target].items():
+                    key = {"target": target, "size": size, "way": way, "seed": seed}
+                    run = partial(measure, **key, **options)
+                    study.row({"part": "curve"} | key, run)
     study.write(
-        tuning_seeds=TUNING_SEEDS,
-        learning_rates=rates,
+        tuning_seed=TUNING_SEED,
+        chosen=chosen,
         steps=STEPS,
+        head_steps=HEAD_STEPS,
         batch_size=BATCH,
-        image_size=SIDE,
+        image_sizes=SIDES,
+        views=len(views()[0]),
     )
 
 
-def sweep(study: Study) -> None:
-    """The accuracy of each way at each of its learning rates, on creatures."""
-    pool, test = draw("creatures", 20, 60), draw("creatures", 21, 40)
-
-    def measure(way: str, rate: float, seed: int) -> dict[str, float]:
-        network, _ = fit(way, subset(pool, TUNING, seed), rate, seed)
-        return {"accuracy": round(accuracy(network, *test), 4)}
-
-    for way, rates in RATES.items():
-        for rate in rates:
-            for seed in TUNING_SEEDS:
-                study.row(
-                    {"part": "sweep", "way": way, "rate": rate, "seed": seed},
-                    partial(measure, way, rate, seed),
+def sweep(study: Study, target: str) -> dict[str, dict]:
+    """Each way's best learning rate and statistics, on pictures of the sweep's own."""
+    chosen = {}
+    for way, by_statistics in RATES.items():
+        rows = []
+        for statistics, rates in by_statistics.items():
+            for rate in rates:
+                key = {"target": target, "way": way}
+                key |= {"statistics": statistics, "rate": rate}
+                run = partial(
+                    measure, **key, size=TUNING, seed=TUNING_SEED, tuning=True
                 )
+                rows.append(study.row({"part": "sweep"} | key, run))
+        best = max(rows, key=lambda row: row["accuracy"])
+        chosen[way] = {key: best[key] for key in ("statistics", "rate")}
+    return chosen
 
 
-def curves(study: Study, rates: dict[str, float]) -> None:
-    """Each way's accuracy by target, size and seed, and what is left of the source."""
-    source = draw_source()
-
-    def measure(way: str, data: Pictures, test: Pictures, seed: int) -> dict:
-        network, old = fit(way, data, rates[way], seed)
-        row = {"accuracy": round(accuracy(network, *test), 4)}
-        if way != "scratch":  # which has never been there
-            network.classifier = old
-            row["source"] = round(accuracy(network, *source), 4)
-        return row
-
-    for target, sizes in SIZES.items():
-        pool, test = draw(target, 10, 60), draw(target, 11, 60)
-        for size in sizes:
-            for way in rates:
-                for seed in study.seeds:
-                    key = {"part": "curve", "target": target, "size": size, "way": way}
-                    data = subset(pool, size, seed)
-                    study.row(
-                        key | {"seed": seed}, partial(measure, way, data, test, seed)
-                    )
-    study.row(
-        {"part": "source before"},
-        lambda: {"accuracy": round(accuracy(tiny_vgg(), *source), 4)},
-    )
+def measure(
+    *,
+    target: str,
+    size: int,
+    way: str,
+    seed: int,
+    tuning: bool = False,
+    **options: object,
+) -> dict[str, float]:
+    """Train a network in one of the ways; its accuracy, and what it has forgotten."""
+    # The sweep is scored on pictures that the curves never see.
+    pool = draw(target, "tuning" if tuning else "train")
+    test = draw(target, "tuning test" if tuning else "test")
+    network, old, history = fit(way, subset(pool, size, seed), seed, **options)
+    last = history["accuracy"][-10:]
+    row = {"accuracy": round(accuracy(network, *test, batch_size=40), 4)}
+    row["on_training"] = round(sum(last) / len(last), 4)
+    if way != "scratch" and not tuning:
+        network.classifier = old
+        row["agreement"] = round(agreement(network), 4)
+    return row
 
 
 def fit(
-    way: str, data: Pictures, rate: float, seed: int
-) -> tuple[nn.Module, nn.Linear]:
-    """A network trained in one of the ways, and the head it had before."""
+    way: str,
+    data: Pictures,
+    seed: int,
+    *,
+    rate: float,
+    statistics: str,
+) -> tuple[nn.Module, nn.Linear, dict]:
+    """A network trained in one of the ways, the head it had before, the history."""
     torch.manual_seed(seed)
-    network = tiny_vgg(weights=None if way == "scratch" else "bundled")
+    network = efficientnet_lite0(None if way == "scratch" else "imagenet")
     old, (images, labels) = network.classifier, data
     if way == "frozen":
         fine_tuning.freeze(network)
-    fine_tuning.replace_head(network, 5)
-    options = {"steps": STEPS, "batch_size": BATCH, "learning_rate": rate}
-    options |= {"head_multiplier": 10 if way == "head x10" else 1}
-    options |= {"seed": seed, "progress": False}
+    elif statistics == "held":
+        fine_tuning.hold_statistics(network)
+    fine_tuning.replace_head(network, int(labels.max()) + 1)
+    options = {"batch_size": BATCH, "learning_rate": rate, "seed": seed}
+    options |= {"head_multiplier": 10 if way == "head x10" else 1, "progress": False}
     if way == "frozen":  # its features never change, so they are computed once
-        images = fine_tuning.extract_features(network, images)
-        fine_tuning.train(network.classifier, images, labels, **options)
+        images = fine_tuning.extract_features(network, images, batch_size=40)
+        head = network.classifier
+        history = fine_tuning.train(head, images, labels, steps=HEAD_STEPS, **options)
     else:
-        fine_tuning.train(network, images, labels, **options)
-    return network, old
+        history = fine_tuning.train(network, images, labels, steps=STEPS, **options)
+    return network, old, history
 
 
-def draw(target: str, seed: int, number: int) -> Pictures:
-    """Pictures of the five classes of a target, `number` of each."""
-    if target == "creatures":
-        data = Creatures(30 * number, seed=seed, image_size=SIDE)
-        return fine_tuning.take_per_class(data, number, classes=TYPES)
-    seen = tiny_vgg().classes
-    families = [family for family in FAMILIES if family not in seen][::2][:5]
-    images, labels = fine_tuning.take_per_class(
-        Textures(5 * number, seed=seed, families=families), number, classes=range(5)
+@cache
+def draw(target: str, part: str) -> Pictures:
+    """Pictures of all classes of a target, (N, 3, S, S), classes taking turns."""
+    parts, side = ("train", "test", "tuning", "tuning test"), SIDES[target]
+    if target == "digits":
+        # A thousand of the training digits are left for the sweep.
+        images, labels = mnist("test" if part == "test" else "train")
+        ranges = {"train": (0, 3000), "test": (0, 400), "tuning": (3000, 3500)}
+        chosen = slice(*ranges.get(part, (3500, 3800)))
+        return enlarge(images[chosen], side), labels[chosen]
+    number = {"train": 1200, "test": 360, "tuning": 480}.get(part, 240)
+    data = Aircraft(
+        number, seed=parts.index(part), image_size=side, annotation_level="family"
     )
-    return middle(images), labels
+    images, labels = zip(*(data[i] for i in range(number)), strict=True)
+    return torch.stack(images), torch.tensor(labels)
 
 
-def draw_source() -> Pictures:
-    """Test pictures of the source task: five of each texture, twenty of each type."""
-    families = tiny_vgg().classes[:-5]
-    textures, labels = fine_tuning.take_per_class(
-        Textures(5 * len(families), seed=1, families=families),
-        5,
-        classes=range(len(families)),
-    )
-    creatures, types = fine_tuning.take_per_class(
-        Creatures(500, seed=1, image_size=SIDE), 20, classes=range(5)
-    )
-    images = torch.cat([middle(textures), creatures])
-    return images, torch.cat([labels, types + len(families)])
-
-
-def middle(images: Tensor) -> Tensor:
-    """Textures are cut, not shrunk: the backbone knows them at this scale."""
-    start = (images.shape[-1] - SIDE) // 2
-    return images[..., start : start + SIDE, start : start + SIDE]
+def enlarge(digits: Tensor, side: int) -> Tensor:
+    """Digits (N, 1, 28, 28) in three equal channels, larger."""
+    return F.interpolate(digits.expand(-1, 3, -1, -1), side, mode="bilinear")
 
 
 def subset(pool: Pictures, size: int, seed: int) -> Pictures:
-    """Some pictures of each of the five classes, others for each seed."""
+    """`size` pictures of each class, others for each seed."""
     generator = torch.Generator().manual_seed(seed)
-    each = len(pool[1]) // 5
-    chosen = torch.cat(
-        [torch.randperm(each, generator=generator)[:size] + k * each for k in range(5)]
-    )
-    return pool[0][chosen], pool[1][chosen]
+    order = torch.randperm(len(pool[1]), generator=generator)
+    chosen = [order[pool[1][order] == k][:size] for k in pool[1].unique()]
+    rows = torch.cat(chosen)
+    return pool[0][rows], pool[1][rows]
 
 
-def best_rate(rows: list[dict], way: str) -> float:
-    """The learning rate with the highest mean accuracy in the sweep."""
-    return max(
-        RATES[way],
-        key=lambda rate: statistics.mean(
-            row["accuracy"] for row in rows if (row["way"], row["rate"]) == (way, rate)
-        ),
-    )
+@cache
+def views() -> tuple[Tensor, Tensor]:
+    """Three cuts of each photograph, and what the network says before all training."""
+    cuts = []
+    for name in KNOWN:
+        image = photograph(name, size=200)
+        height, width = image.shape[1:]
+        for where in (0, 0.5, 1):
+            y, x = round(where * (height - 160)), round(where * (width - 160))
+            cuts.append(image[:, y : y + 160, x : x + 160])
+    images = torch.stack(cuts)
+    return images, predict(efficientnet_lite0(), images, batch_size=10).argmax(1)
+
+
+def agreement(network: nn.Module) -> float:
+    """The share of photographs of which a network says what it has said before."""
+    images, before = views()
+    after = predict(network, images, batch_size=10).argmax(1)
+    return (after == before).float().mean().item()
 
 
 if __name__ == "__main__":

@@ -219,6 +219,7 @@ ELSEWHERE = {
         "dcgan.gradient_penalty",
         *("fine_tuning.find_head", "fine_tuning.replace_head", "fine_tuning.freeze"),
         *("fine_tuning.unfreeze", "fine_tuning.parameter_groups"),
+        "fine_tuning.hold_statistics",
         *("fine_tuning.extract_features", "single_shot.predict", "dcgan.train_step"),
         *("style_transfer.extract_features", "style_transfer.lbfgs"),
         *("receptive_field.layers_of", "receptive_field.effective_receptive_field"),
@@ -232,7 +233,7 @@ ELSEWHERE = {
     "takes no tensor": (
         *("anchors.anchor_shapes", "anchors.anchor_boxes_at_pixel"),
         *("anchors.anchor_boxes", "anchors.multiscale_anchors"),
-        *("common.generating.conv_transpose_output_size", "fine_tuning.take_per_class"),
+        "common.generating.conv_transpose_output_size",
         "mc_loss.channel_groups",
         *("receptive_field.receptive_field", "receptive_field.output_size"),
         *("receptive_field.receptive_field_top_down", "receptive_field.pixel_region"),
@@ -900,9 +901,6 @@ BAD = {
     ],
     "fine_tuning.extract_features": [
         ((Classifier(), IMAGES), {"batch_size": True}), ((nn.ReLU(), IMAGES), {})
-    ],
-    "fine_tuning.take_per_class": [
-        (([(X, 0)], n), {"classes": [0]}) for n in (0, 2, 1.5, True)
     ],
     "fine_tuning.train": [
         ((Classifier(), IMAGES, LABELS), {name: wrong, "progress": False})

@@ -9,7 +9,6 @@ import torch
 import torch.nn.functional as F
 import torchvision
 from torch import nn
-from torch.utils.data import TensorDataset
 
 from lesson_utils import fine_tuning as ft
 from lesson_utils.checks import fine_tuning as fine_tuning_checks
@@ -293,6 +292,30 @@ class TestFreeze:
         ft.unfreeze(nested)  # of what was never frozen, too
 
 
+class TestHoldStatistics:
+    def test_statistics_stay_and_all_weights_learn(self, nested):
+        assert ft.hold_statistics(ft.hold_statistics(nested)) is nested
+        norm = nested.body[1]
+        assert len(norm._forward_pre_hooks) == 1  # no part gets two hooks
+        before, weight = norm.running_mean.clone(), norm.weight.detach().clone()
+        few_steps(nested, (5 * pictures()[0], pictures()[1]))
+        assert torch.equal(norm.running_mean, before)
+        assert not torch.equal(norm.weight, weight)
+        assert all(p.requires_grad for p in nested.parameters())
+
+    def test_training_computes_what_evaluation_does(self, nested):
+        images = 3 + torch.rand(4, 3, 9, 9)
+        expected = nested.eval()(images)
+        torch.testing.assert_close(ft.hold_statistics(nested).train()(images), expected)
+        assert nested.training
+
+    def test_undone_by_unfreeze(self, nested):
+        ft.unfreeze(ft.hold_statistics(nested))
+        before = nested.body[1].running_mean.clone()
+        nested(torch.rand(4, 3, 9, 9))
+        assert not torch.equal(nested.body[1].running_mean, before)
+
+
 class TestParameterGroups:
     def test_by_hand(self, nested):
         groups = ft.parameter_groups(nested, learning_rate=0.01)
@@ -545,24 +568,6 @@ class TestLookingAtAModel:
     def test_no_pictures(self, nested):
         with pytest.raises(ValueError, match="images must be at least one"):
             classifying.predict(nested, torch.rand(0, 3, 9, 9))
-
-
-class TestTakePerClass:
-    def test_by_hand(self):
-        pixels = torch.arange(6.0).reshape(6, 1)
-        data = TensorDataset(pixels, torch.tensor([2, 0, 2, 1, 0, 2]))
-        images, labels = ft.take_per_class(data, 2, classes=(2, 0))
-        assert images.flatten().tolist() == [0, 2, 1, 4]
-        assert labels.tolist() == [0, 0, 1, 1]
-
-    def test_too_few(self):
-        data = TensorDataset(torch.zeros(3, 1), torch.tensor([0, 1, 0]))
-        with pytest.raises(ValueError, match="at most 1 for class 1 of these 3"):
-            ft.take_per_class(data, 2, classes=(0, 1))
-        with pytest.raises(
-            ValueError, match="number of classes must be a whole number"
-        ):
-            ft.take_per_class(data, 2, classes=())
 
 
 # The exercises: right answers written in another way than the module's.

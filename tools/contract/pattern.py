@@ -21,7 +21,6 @@ AWAITING = frozenset(
     {
         "attention_pooling",
         "bilinear",
-        "fine_tuning",
     }
 )
 MOST_BEFORE_PICTURE = 10  # visible lines
