@@ -19,8 +19,6 @@ from tools.contract.tree import Tree
 # rebuilt, and none may join it.
 AWAITING = frozenset(
     {
-        "attention_pooling",
-        "bilinear",
         "fine_tuning",
     }
 )
