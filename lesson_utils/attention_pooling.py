@@ -11,7 +11,17 @@ from torch import Tensor, nn
 
 from lesson_utils.bilinear import signed_sqrt
 from lesson_utils.common.dtypes import at_least_float32
-from lesson_utils.common.require import require_shape, require_share, require_whole
+from lesson_utils.common.require import (
+    require_choice,
+    require_labels,
+    require_not_negative,
+    require_positive,
+    require_shape,
+    require_share,
+    require_whole,
+)
+from lesson_utils.common.schedules import one_cycle
+from lesson_utils.common.training import CHANGE, Run, drawer
 
 
 def bilinear_attention_pool(features: Tensor, attentions: Tensor) -> Tensor:
@@ -31,11 +41,10 @@ def bilinear_attention_pool(features: Tensor, attentions: Tensor) -> Tensor:
         Augmentation Network for Fine-Grained Visual Classification, arXiv:1901.09891,
         2019, on bilinear attention pooling, with the mean as pooling.
     """
+    places = features.shape[:1] + features.shape[2:]
     if (
-        features.dim() != 4
-        or attentions.dim() != 4
-        or features.shape[0] != attentions.shape[0]
-        or features.shape[2:] != attentions.shape[2:]
+        (features.dim(), attentions.dim()) != (4, 4)
+        or attentions.shape[:1] + attentions.shape[2:] != places
         or not features.shape[2:].numel()
     ):
         raise ValueError(
@@ -60,19 +69,17 @@ def normalize_parts(parts: Tensor) -> Tensor:
         ValueError: `parts` is not (B, M, N).
 
     Source: Lin et al., Bilinear CNN Models for Fine-Grained Visual Recognition, ICCV
-        2015, section 3.
+        2015, section 2.1.
     """
     require_shape("parts", parts, "B M N")
     return F.normalize(signed_sqrt(parts).flatten(1), eps=1e-6).view_as(parts)
 
 
 def center_loss(parts: Tensor, centers: Tensor, labels: Tensor) -> Tensor:
-    """How far each picture's parts are from the mean parts of its class.
-
-    It asks that map k shows the same part in all pictures of a class.
+    """How far each picture's parts are from the mean parts of its class, squared.
 
     Args:
-        parts: (B, M, N), normalised.
+        parts: (B, M, N), normalized.
         centers: (K, M, N), for each class the place its parts are drawn to; no
             gradient goes there.
         labels: (B,), int64, in 0 to K - 1.
@@ -83,8 +90,7 @@ def center_loss(parts: Tensor, centers: Tensor, labels: Tensor) -> Tensor:
     Raises:
         ValueError: shapes that do not fit, an empty batch, or a label out of range.
 
-    Source: Hu et al., See Better Before Looking Closer, arXiv 2019, on attention
-        regularization.
+    Source: Hu et al., arXiv:1901.09891, 2019, on attention regularization.
     """
     _check_centers(parts, centers, labels)
     return (parts - centers[labels].detach()).square().sum((1, 2)).mean()
@@ -108,8 +114,7 @@ def move_centers(
     Raises:
         ValueError: see `center_loss`, or a rate outside [0, 1].
 
-    Source: Hu et al., See Better Before Looking Closer, arXiv 2019, on attention
-        regularization.
+    Source: Hu et al., arXiv:1901.09891, 2019, on attention regularization.
     """
     _check_centers(parts, centers, labels)
     require_share("rate", rate)
@@ -134,8 +139,7 @@ def pick_maps(
     Raises:
         ValueError: `attentions` is not (B, M, H, W), is negative or not finite.
 
-    Source: Hu et al., See Better Before Looking Closer, arXiv 2019, where each map
-        is equally likely.
+    Source: Hu et al., arXiv:1901.09891, 2019, where each map is equally likely.
     """
     if attentions.dim() != 4 or not (attentions >= 0).all():
         raise ValueError(
@@ -163,8 +167,7 @@ def attention_boxes(maps: Tensor, *, threshold: float = 0.5) -> Tensor:
         ValueError: maps outside [0, 1] or of another shape, or a threshold outside
             [0, 1).
 
-    Source: Hu et al., See Better Before Looking Closer, arXiv 2019, on attention
-        cropping.
+    Source: Hu et al., arXiv:1901.09891, 2019, on attention cropping.
     """
     above = _above(maps, threshold)
     none = ~above.flatten(1).any(1)
@@ -194,8 +197,7 @@ def crop(images: Tensor, boxes: Tensor) -> Tensor:
     Raises:
         ValueError: another number of boxes, a box outside the picture or without area.
 
-    Source: Hu et al., See Better Before Looking Closer, arXiv 2019, on attention
-        cropping.
+    Source: Hu et al., arXiv:1901.09891, 2019, on attention cropping.
     """
     if boxes.shape != (len(images), 4):
         raise ValueError(
@@ -223,9 +225,7 @@ def drop(images: Tensor, maps: Tensor, *, threshold: float = 0.5) -> Tensor:
 
     Args:
         images: (B, C, H, W).
-        maps: (B, h, w), in [0, 1], enlarged to the picture's size, edge to edge. (The
-            authors' code enlarges from the middle of the corner cells, by
-            `align_corners=True`, so that what it drops lies a little further out.)
+        maps: (B, h, w), in [0, 1], enlarged to the picture's size, edge to edge.
         threshold: in [0, 1).
 
     Returns:
@@ -234,8 +234,7 @@ def drop(images: Tensor, maps: Tensor, *, threshold: float = 0.5) -> Tensor:
     Raises:
         ValueError: see `attention_boxes`, or maps of another number.
 
-    Source: Hu et al., See Better Before Looking Closer, arXiv 2019, on attention
-        dropping.
+    Source: Hu et al., arXiv:1901.09891, 2019, on attention dropping.
     """
     if len(maps) != len(images):
         raise ValueError(f"maps must be {len(images)}, one an image, got {len(maps)}")
@@ -293,13 +292,90 @@ class AttentionNet(nn.Module):
             images: (B, 3, H, W), standardised.
 
         Returns:
-            Logits (B, K), part features (B, M, N), normalised, and maps (B, M, h, w).
+            Logits (B, K), part features (B, M, N), normalized, and maps (B, M, h, w).
         """
         features = self.features(images)
         maps = self.attention(features)
         parts = normalize_parts(bilinear_attention_pool(features, maps))
         # Of length 1 they would make logits too small to be sure of anything.
         return self.classifier(100 * parts.flatten(1)), parts, maps
+
+
+def train(
+    network: AttentionNet,
+    images: Tensor,
+    labels: Tensor,
+    *,
+    steps: int,
+    center_weight: float = 0.0,
+    twins: str | None = None,
+    batch_size: int = 32,
+    learning_rate: float = 5e-3,
+    backbone_rate: float | None = None,
+    seed: int = 0,
+) -> dict[str, list[float]]:
+    """Train with cross entropy, with centers and with changed twins if wanted.
+
+    AdamW, whose rates rise and fall to 0. The network is left in evaluation mode.
+
+    Args:
+        network: trained in place, on the device that is there.
+        images: (N, ...), as its features take them.
+        labels: (N,), from 0 to K - 1.
+        steps: batches.
+        center_weight: of `center_loss`, at least 0.
+        twins: "crop" or "drop": each picture is learned from a second time, cropped to
+            a map of its own or with that dropped; None for no twins.
+        batch_size: B.
+        learning_rate: of maps and classifier, at its maximum.
+        backbone_rate: of the features; by default the same.
+        seed: of the order of the pictures and of the maps picked.
+
+    Returns:
+        Each loss at each step, by its name.
+
+    Raises:
+        ValueError: a number is out of its range, or another kind of twins.
+        FloatingPointError: the loss is NaN or infinite.
+
+    Source: Hu et al., arXiv:1901.09891, 2019, who crop and drop each picture at once.
+    """
+    require_not_negative("center_weight", center_weight)
+    require_choice("twins", twins, (None, "crop", "drop"))
+    rates = {"features": learning_rate if backbone_rate is None else backbone_rate}
+    groups = []
+    for name, part in network.named_children():
+        rate = rates.get(name, learning_rate)
+        require_positive(f"learning rate of the {name}", rate)
+        groups += [{"params": p, "lr": rate} for p in part.parameters()]
+    run = Run(
+        network,
+        torch.optim.AdamW(groups),
+        number=len(labels),
+        steps=steps,
+        batch_size=batch_size,
+        seed=seed,
+        schedule=one_cycle,
+        progress=False,
+    )
+    centers, classes = None, network.classifier.out_features
+    for step in run:
+        pictures, answers = run.batch(images, labels)
+        logits, parts, maps = run.network(pictures)
+        losses = {"cross_entropy": F.cross_entropy(logits, answers)}
+        if center_weight:
+            if centers is None:
+                centers = torch.zeros_like(parts[:1]).repeat(classes, 1, 1)
+            losses["center"] = center_weight * center_loss(parts, centers, answers)
+            centers = move_centers(centers, parts, answers)
+        if twins:
+            dice = drawer(seed, CHANGE, step)
+            picked = pick_maps(maps.detach().cpu(), generator=dice).to(maps.device)
+            boxes = attention_boxes(picked, threshold=0.2)
+            twin = crop(pictures, boxes) if twins == "crop" else drop(pictures, picked)
+            losses["twins"] = F.cross_entropy(run.network(twin)[0], answers)
+        run.learn(**losses)
+    return run.history
 
 
 def _above(maps: Tensor, threshold: float) -> Tensor:
@@ -320,8 +396,4 @@ def _check_centers(parts: Tensor, centers: Tensor, labels: Tensor) -> None:
         )
     if not len(labels):
         raise ValueError("parts must be of at least one picture, got none")
-    if labels.min() < 0 or labels.max() >= len(centers):
-        raise ValueError(
-            f"labels must be in 0 to {len(centers) - 1}, got {labels.min().item()} to "
-            f"{labels.max().item()}"
-        )
+    require_labels("labels", labels, len(parts), len(centers))

@@ -14,11 +14,14 @@ from lesson_utils.common.dtypes import at_least_float32
 from lesson_utils.common.require import (
     require_choice,
     require_floating,
+    require_labels,
+    require_not_negative,
     require_shape,
     require_whole,
 )
 
 METHODS = ("tensor sketch", "random maclaurin")
+POOLINGS = ("average", "products", "bilinear")
 
 
 def bilinear_pool(
@@ -72,6 +75,126 @@ def signed_sqrt(values: Tensor) -> Tensor:
     # The root never sees a 0: an infinite slope times the 0 of a select is NaN.
     root = values.abs().masked_fill(zero, 1).sqrt()
     return values.sign() * root
+
+
+def pool(features: Tensor, pooling: str) -> Tensor:
+    """A descriptor of maps: averages, their products, or averages of products.
+
+    Args:
+        features: (B, C, H, W), floating point.
+        pooling: "average" for the mean of each channel; "products" for the products
+            of all pairs of means; "bilinear" for the means of all products. The last
+            two are followed by `signed_sqrt` and the division by the length.
+
+    Returns:
+        (B, C), or (B, C · C).
+
+    Raises:
+        ValueError: the features are not such a tensor, or another pooling.
+
+    Source: Lin et al., Bilinear CNN Models for Fine-grained Visual Recognition, ICCV
+        2015, section 2, for "bilinear"; "products" is there to be compared with.
+    """
+    require_choice("pooling", pooling, POOLINGS)
+    _check_features(features, features)
+    if pooling == "bilinear":
+        return bilinear_pool(features, features, normalize=True)
+    means = features.mean(dim=(2, 3), keepdim=True)  # (B, C, 1, 1)
+    if pooling == "average":
+        return means.flatten(1)
+    return bilinear_pool(means, means, normalize=True)  # of one position each
+
+
+class PooledNet(nn.Module):
+    """A classifier: features, a pooling, and a linear layer.
+
+    Args:
+        features: from (B, 3, H, W) to maps (B, C, h, w).
+        num_features: C.
+        num_classes: K.
+        pooling: one of `POOLINGS`.
+
+    Attributes:
+        features: as given.
+        classifier: linear, from the descriptor to logits.
+
+    Raises:
+        ValueError: a number is not a whole number >= 1, or another pooling.
+
+    Source: Lin et al., Bilinear CNN Models for Fine-grained Visual Recognition, ICCV
+        2015, figure 1, with one network for both extractors.
+    """
+
+    def __init__(
+        self,
+        features: nn.Module,
+        num_features: int,
+        num_classes: int,
+        pooling: str = "bilinear",
+    ) -> None:
+        super().__init__()
+        require_whole("num_features", num_features)
+        require_whole("num_classes", num_classes)
+        require_choice("pooling", pooling, POOLINGS)
+        self.features, self.pooling = features, pooling
+        size = num_features if pooling == "average" else num_features**2
+        self.classifier = nn.Linear(size, num_classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Classify pictures.
+
+        Args:
+            images: (B, 3, H, W), as `features` takes them.
+
+        Returns:
+            (B, K), logits.
+        """
+        return self.classifier(pool(self.features(images), self.pooling))
+
+
+def fit_classifier(
+    network: PooledNet, images: Tensor, labels: Tensor, *, penalty: float = 1e-4
+) -> None:
+    """Fit the linear layer to features that are held still: logistic regression.
+
+    Args:
+        network: in evaluation mode; its linear layer is changed, nothing else.
+        images: (N, ...), as its features take them, N at least 1.
+        labels: (N,), from 0 to K - 1.
+        penalty: weight of the squared weights, at least 0, once the descriptors have
+            mean 0 and a mean length of 1, so that it weighs the same on each pooling.
+
+    Raises:
+        ValueError: the labels do not fit, or the penalty is below 0.
+
+    Source: Lin et al., ICCV 2015, section 3, whose last layer is trained first, too.
+    """
+    linear = network.classifier
+    require_labels("labels", labels, len(images), linear.out_features)
+    require_not_negative("penalty", penalty)
+    with torch.no_grad():
+        maps = (network.features(part) for part in images.split(60))
+        inputs = torch.cat([pool(part, network.pooling) for part in maps])
+        mean = inputs.mean(dim=0)
+        scale = (inputs - mean).norm(dim=1).mean().clamp(min=1e-6)
+        inputs = (inputs - mean) / scale
+        linear.weight.zero_()
+        linear.bias.zero_()
+    solver = torch.optim.LBFGS(
+        linear.parameters(), max_iter=40, line_search_fn="strong_wolfe"
+    )
+
+    def closure() -> Tensor:
+        solver.zero_grad()
+        loss = F.cross_entropy(linear(inputs), labels)
+        (loss + penalty * linear.weight.square().sum()).backward()
+        return loss
+
+    solver.step(closure)
+    solver.zero_grad()
+    with torch.no_grad():  # so that it takes the descriptors as they are
+        linear.weight /= scale
+        linear.bias -= linear.weight @ mean
 
 
 def count_sketch(values: Tensor, buckets: Tensor, signs: Tensor, size: int) -> Tensor:

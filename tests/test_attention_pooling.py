@@ -1,4 +1,4 @@
-"""Attention pooling: by hand, slow loops, crops, drops, centres, gradients, errors."""
+"""Attention pooling: by hand, slow loops, crops, drops, centers, gradients, errors."""
 
 import pytest
 import torch
@@ -7,6 +7,8 @@ from torch import nn
 
 from lesson_utils import attention_pooling as ap
 from lesson_utils.checks import attention_pooling as checks
+from lesson_utils.common.studies import read_study
+from studies import attention_pooling as study
 from tests.answers import ExerciseTests
 
 
@@ -120,8 +122,8 @@ class TestCenters:
     @pytest.mark.parametrize(
         ("change", "says"),
         [
-            ({"labels": torch.tensor([0, 0, 3])}, "labels must be in 0 to 2"),
-            ({"labels": torch.tensor([0, -1, 0])}, "labels must be in 0 to 2"),
+            ({"labels": torch.tensor([0, 0, 3])}, "labels must lie in \\[0, 2\\]"),
+            ({"labels": torch.tensor([0, -1, 0])}, "labels must lie in \\[0, 2\\]"),
             ({"labels": torch.tensor([0])}, "centers must be"),
             ({"centers": torch.zeros(3, 2, 2)}, "centers must be"),
             ({"parts": torch.zeros(0, 1, 2), "labels": torch.zeros(0).long()}, "none"),
@@ -288,6 +290,96 @@ class TestNetwork:
     def test_numbers_that_will_not_do(self, name):
         with pytest.raises(ValueError, match=f"{name} must be a whole number"):
             self.network(**{name: 0})
+
+
+class TestTrain:
+    """The network is the module's; a picture's class is where it is bright."""
+
+    def setup_method(self):
+        dice = torch.Generator().manual_seed(0)
+        self.images = 0.1 * torch.rand(24, 3, 8, 8, generator=dice)
+        self.labels = torch.arange(24) % 3
+        for image, label in zip(self.images, self.labels.tolist(), strict=True):
+            image[label, 2:4, 3:6] += 1
+
+    def network(self, seed=0):
+        torch.manual_seed(seed)
+        features = nn.Sequential(nn.Conv2d(3, 6, 3, 1, 1), nn.ReLU())
+        return ap.AttentionNet(
+            features, num_features=6, num_attentions=2, num_classes=3
+        )
+
+    def train(self, network, **options):
+        options = {"steps": 30, "batch_size": 8} | options
+        return ap.train(network, self.images, self.labels, **options)
+
+    @pytest.mark.parametrize(
+        ("options", "names"),
+        [
+            ({}, ["cross_entropy"]),
+            ({"center_weight": 5.0}, ["cross_entropy", "center"]),
+            ({"twins": "crop"}, ["cross_entropy", "twins"]),
+            ({"twins": "drop"}, ["cross_entropy", "twins"]),
+        ],
+    )
+    def test_learns_by_each_loss(self, options, names):
+        network = self.network()
+        history = self.train(network, **options)
+        assert list(history) == names
+        for losses in history.values():
+            assert len(losses) == 30
+            assert sum(losses[-5:]) < sum(losses[:5])
+        assert not network.training
+
+    def test_centers_begin_at_zero(self):
+        history = self.train(self.network(), center_weight=5.0, steps=1)
+        assert history["center"] == [pytest.approx(5.0)]  # matrices of length 1
+
+    def test_again_is_the_same_and_another_seed_is_not(self):
+        runs = [
+            self.train(self.network(), twins="drop", seed=seed)["twins"]
+            for seed in (1, 1, 2)
+        ]
+        assert runs[0] == runs[1] != runs[2]
+
+    def test_the_backbone_has_a_rate_of_its_own(self):
+        network = self.network()
+        before = network.features[0].weight.clone(), network.classifier.weight.clone()
+        self.train(network, backbone_rate=1e-9)
+        torch.testing.assert_close(network.features[0].weight, before[0])
+        assert (network.classifier.weight - before[1]).abs().max() > 1e-3
+
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            ({"twins": "both"}, "twins must be"),
+            ({"center_weight": -1.0}, "center_weight must be"),
+            ({"learning_rate": 0.0}, "learning rate of the features must be"),
+            ({"backbone_rate": float("inf")}, "learning rate of the features must be"),
+            ({"steps": 1.5}, "steps must be"),
+        ],
+    )
+    def test_errors(self, options, message):
+        with pytest.raises(ValueError, match=message):
+            self.train(self.network(), **options)
+
+
+class TestStudy:
+    def test_its_table_is_whole(self):
+        rows = [row for row in read_study("attention_pooling")["rows"] if "way" in row]
+        for part, ground in study.GROUNDS.items():
+            own = [(row["seed"], row["way"]) for row in rows if row["part"] == part]
+            assert own == [(seed, way) for seed in range(3) for way in ground.ways]
+
+    def test_a_map_is_judged_on_the_other_half(self):
+        """Two maps: one hits its part in both halves, one in the first alone."""
+        maps = torch.zeros(4, 2, 2, 2)
+        maps[:, 0, 0, 0] = 1
+        maps[:2, 1, 1, 1] = maps[2:, 1, 0, 1] = 1
+        boxes = torch.full((4, len(study.PARTS), 4), 2.0)
+        boxes[:, 0] = torch.tensor([0, 0, 0.5, 0.5])
+        boxes[:, 3] = torch.tensor([0.5, 0.5, 1, 1])
+        assert study.own_part(maps, boxes) == (0.5, [study.PARTS[0], study.PARTS[3]])
 
 
 # The exercises: right in another way, and wrong as readers write it.

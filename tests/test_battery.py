@@ -80,6 +80,7 @@ CALLS = {
     },
     "activations.prelu": [((MAPS, torch.full((6,), 0.1)), {})],
     "common.probes.dead_fraction": [((MAPS,), {})],
+    "common.probes.part_hits": [((MAPS, UNIT.expand(2, 3, 4)), {})],
     "anchors.assign_anchors": [((UNIT, UNIT[:2]), {})],
     "anchors.encode_offsets": [((UNIT, UNIT.flip(0)), {})],
     "anchors.decode_offsets": [((UNIT, 0.1 * randn(3, 4)), {})],
@@ -101,6 +102,7 @@ CALLS = {
         for name in ("brightness", "contrast", "saturation", "hue")
     },
     "bilinear.bilinear_pool": [((MAPS, MAPS), {}), ((MAPS, MAPS), {"normalize": True})],
+    "bilinear.pool": [((MAPS, "average"), {}), ((MAPS, "bilinear"), {})],
     "bilinear.signed_sqrt": [((X,), {})],
     "bilinear.count_sketch": [((X, BUCKETS, SIGNS, 4), {})],
     "bilinear.tensor_sketch": [
@@ -226,6 +228,7 @@ ELSEWHERE = {
     ),
     "trains where its networks are: by the tests of their modules": (
         *("gan.train", "mc_loss.train", "style_transfer.transfer", "upsampling.train"),
+        *("attention_pooling.train", "bilinear.fit_classifier"),
     ),
     "trains: a step of each is taken below": (
         *("dcgan.train", "fine_tuning.train", "single_shot.train"),
@@ -630,6 +633,7 @@ BAD = {
     },
     "activations.prelu": [((INTS, ONES), {}), ((X, torch.ones(4)), {})],
     "common.probes.dead_fraction": [((ONES,), {}), ((X[:0],), {})],
+    "common.probes.part_hits": [((MAPS, UNIT), {}), ((X, UNIT.expand(2, 3, 4)), {})],
     "common.probes.gradient_norms": [
         (([], X, X), {}), (([torch.tanh], X, X[:1]), {})
     ],
@@ -720,6 +724,7 @@ BAD = {
     "bilinear.bilinear_pool": [
         ((X, X), {}), ((MAPS, MAPS[:1]), {}), ((MAPS, MAPS.double()), {}),
     ],
+    "bilinear.pool": [((MAPS, "max"), {}), ((X, "average"), {})],
     "bilinear.signed_sqrt": [((INTS,), {})],
     "bilinear.count_sketch": [
         ((X, BUCKETS, SIGNS, 2), {}), ((X, LABELS, SIGNS, 4), {}),

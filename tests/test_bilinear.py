@@ -7,6 +7,7 @@ import pytest
 import scipy.signal
 import torch
 import torch.nn.functional as F
+from sklearn.linear_model import LogisticRegression
 from torch.autograd import gradcheck
 
 from lesson_utils import bilinear
@@ -15,7 +16,6 @@ from lesson_utils.checks import bilinear as bilinear_checks
 from lesson_utils.common.studies import read_study
 from lesson_utils.style_transfer import gram_matrix
 from studies import bilinear as study_bilinear
-from studies.small_net import draw
 from tests.answers import ExerciseTests
 
 METHODS = bilinear.METHODS
@@ -349,21 +349,124 @@ class TestCompactBilinear:
             CompactBilinear(3, 3, 4)(torch.ones(1, 5, 2, 2), torch.ones(1, 3, 2, 2))
 
 
-class TestStudy:
-    def test_its_table_holds_both_parts(self):
-        rows = read_study("bilinear")["rows"]
-        scratch = [(r["pictures"], r["level"]) for r in rows if r["part"] == "scratch"]
-        assert tuple(scratch) == study_bilinear.SCRATCH
-        tuned = [(r["seed"], r["pool"]) for r in rows if r["part"] == "tuned"]
-        assert tuned == [(s, pool) for s in range(5) for pool in study_bilinear.POOLS]
+class TestPool:
+    def test_by_hand(self):
+        maps = torch.tensor([[[[1.0, 3]], [[0, 2]]]])  # means 2 and 1
+        assert bilinear.pool(maps, "average").tolist() == [[2, 1]]
+        # Their products 4, 2, 2, 1, and means of products 5, 3, 3, 2; the squared
+        # length of the roots is the sum.
+        for pooling, products in (
+            ("products", (4, 2, 2, 1)),
+            ("bilinear", (5, 3, 3, 2)),
+        ):
+            wanted = (torch.tensor(products) / sum(products)).sqrt()
+            torch.testing.assert_close(bilinear.pool(maps, pooling)[0], wanted)
 
-    def test_the_linear_layer_begins_fitted(self):
-        """Before anything else is trained, it tells the pictures it was fitted to."""
-        images, variants = draw(3, 2 * study_bilinear.VARIANTS)[::2]
-        for pool in study_bilinear.POOLS:
-            network = study_bilinear.start(pool, (images, variants), seed=0)
-            found = study_bilinear.predict(network, images)
-            assert (found == variants).double().mean() > 0.9
+    def test_products_know_nothing_of_places(self):
+        maps = random(2, 3, 4, 5)
+        shuffled = maps.clone()
+        shuffled[:, 0] = maps[:, 0].flatten(1).flip(1).unflatten(1, (4, 5))
+        for pooling, same in (
+            ("average", True),
+            ("products", True),
+            ("bilinear", False),
+        ):
+            pooled = [bilinear.pool(each, pooling) for each in (maps, shuffled)]
+            assert torch.allclose(*pooled) == same
+
+    @pytest.mark.parametrize(
+        ("maps", "pooling", "message"),
+        [
+            (torch.rand(1, 2, 3, 3), "max", "pooling must be"),
+            (torch.rand(2, 3, 3), "average", "must be"),
+            (torch.rand(1, 2, 0, 3), "average", "position"),
+        ],
+    )
+    def test_errors(self, maps, pooling, message):
+        with pytest.raises(ValueError, match=message):
+            bilinear.pool(maps, pooling)
+
+
+class TestPooledNet:
+    @pytest.mark.parametrize("pooling", bilinear.POOLINGS)
+    def test_is_a_linear_layer_on_the_descriptor(self, pooling):
+        network = bilinear.PooledNet(torch.nn.ReLU(), 3, 4, pooling).double()
+        images = random(2, 3, 4, 5)
+        descriptor = bilinear.pool(images.clamp(min=0), pooling)
+        torch.testing.assert_close(network(images), network.classifier(descriptor))
+
+    @pytest.mark.parametrize("arguments", [(0, 2), (3, 1.5), (3, 2, "max")])
+    def test_errors(self, arguments):
+        with pytest.raises(ValueError, match="must be"):
+            bilinear.PooledNet(torch.nn.Identity(), *arguments)
+
+
+class TestFitClassifier:
+    def test_fits_what_can_be_told_apart_and_changes_nothing_else(self):
+        features = torch.nn.Conv2d(2, 3, 1)
+        before = features.weight.clone()
+        network = bilinear.PooledNet(features, 3, 2, "average").eval()
+        labels = torch.arange(20) % 2
+        images = random(20, 2, 4, 4, dtype=torch.float32)
+        images[:, 0] += labels[:, None, None]
+        bilinear.fit_classifier(network, images, labels)
+        assert (network(images).argmax(dim=1) == labels).all()
+        assert torch.equal(features.weight, before)
+        assert all(p.grad is None for p in network.parameters())
+
+    def test_is_logistic_regression(self):
+        """Scikit-learn's, on descriptors of mean 0 and mean length 1."""
+        images, labels = random(30, 2, 3, 3), torch.arange(30) % 3
+        images += labels[:, None, None, None] * torch.tensor([0.3, -0.2])[:, None, None]
+        network = bilinear.PooledNet(torch.nn.Identity(), 2, 3, "average").double()
+        bilinear.fit_classifier(network.eval(), images, labels, penalty=0.01)
+        inputs = images.mean((2, 3))
+        scaled = inputs - inputs.mean(0)
+        scaled = scaled / scaled.norm(dim=1).mean()
+        # Its penalty is half the squared weights, beside the losses' sum times C.
+        theirs = LogisticRegression(C=1 / (2 * 0.01 * 30), tol=1e-8, max_iter=1000)
+        theirs.fit(scaled.numpy(), labels.numpy())
+        wanted = torch.from_numpy(theirs.predict_proba(scaled.numpy()))
+        got = network(images).softmax(dim=1)
+        torch.testing.assert_close(got, wanted, atol=0.01, rtol=0)
+
+    @pytest.mark.parametrize(
+        ("labels", "penalty", "message"),
+        [
+            ([0, 1, 2], 0.1, "labels must"),
+            ([0, 1], 0.1, "labels"),
+            ([0, 1, 1], -1, "pen"),
+        ],
+    )
+    def test_errors(self, labels, penalty, message):
+        network = bilinear.PooledNet(torch.nn.Identity(), 2, 2).eval()
+        with pytest.raises(ValueError, match=message):
+            bilinear.fit_classifier(
+                network, torch.rand(3, 2, 2, 2), torch.tensor(labels), penalty=penalty
+            )
+
+
+class TestStudy:
+    def test_its_table_is_whole(self):
+        rows = read_study("bilinear")["rows"]
+        for network in study_bilinear.GROUNDS:
+            own = [row for row in rows if row["network"] == network]
+            tuned = [(r["seed"], r["pool"]) for r in own if r["part"] == "tuned"]
+            assert tuned == [(s, p) for s in range(3) for p in bilinear.POOLINGS]
+            ways = [*study_bilinear.describe(torch.rand(1, 2, 2, 2))]
+            if network != study_bilinear.CHOOSES:
+                ways.append(study_bilinear.LAST)
+            frozen = [(r["seed"], r["way"]) for r in own if r["part"] == "frozen"]
+            assert frozen == [(s, way) for s in range(3) for way in ways]
+
+    def test_seven_ways_are_of_the_module(self):
+        maps = random(2, 3, 4, 5)
+        found = {way: make() for way, make in study_bilinear.describe(maps).items()}
+        pairs = bilinear.bilinear_pool(maps, maps)
+        torch.testing.assert_close(found["bilinear"], pairs)
+        for way in ("average, √, length", "bilinear, length", "bilinear, √, length"):
+            torch.testing.assert_close(found[way].norm(dim=1), torch.ones(2).double())
+        torch.testing.assert_close(found["bilinear, √"].abs().square(), pairs.abs())
 
 
 # The exercises: right answers written in another way than the module's.

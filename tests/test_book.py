@@ -30,7 +30,6 @@ from tools.contract import (
 )
 from tools.contract.__main__ import ROOT, main
 from tools.contract.markdown import directives, prose_words
-from tools.contract.pattern import AWAITING
 from tools.contract.rules import RULES
 from tools.contract.tree import Tree
 from tools.tables import write_tables
@@ -418,20 +417,6 @@ BROKEN = [
             ("掩膜 | what is kept |\n| mask", " | what |\n| mask", "filled cells"),
             ("| mask | 掩膜 |", "| mask | mask |", "second one in Chinese"),
             ("| 掩膜 | what is kept |", "| 掩膜 |", "3 filled cells"),
-        )
-    ),
-    *(
-        (
-            structure.chapters_have_a_length,
-            lambda b, s=stem, t=text: b.other(s, (t, None)),
-            f"book/foundations/{stem}.ipynb: whole chapter",
-            f"1800 to 4000 words of prose, got {words}",
-        )
-        for stem in sorted(AWAITING)[:1]  # none, once no chapter waits
-        for text, words in (
-            (SENTENCE * 100, 1200),
-            (SENTENCE * 400, 4800),
-            (f"```python\n{SENTENCE * 200}```", 0),
         )
     ),
     *(

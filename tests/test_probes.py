@@ -1,4 +1,4 @@
-"""Probes: units that are 0 on all of the data, and gradient norms by depth."""
+"""Probes: units that are 0 on all of the data, gradient norms by depth, peaks."""
 
 import pytest
 import torch
@@ -74,3 +74,33 @@ class TestGradientNorms:
             probes.gradient_norms([], torch.ones(1), torch.ones(1))
         with pytest.raises(ValueError, match=r"direction.*\(2, 3\), got \(3,\)"):
             probes.gradient_norms([torch.sin], torch.ones(2, 3), torch.ones(3))
+
+
+class TestPartHits:
+    def test_by_hand(self):
+        maps = torch.zeros(1, 2, 2, 4)
+        maps[0, 0, 1, 2] = 1  # its middle lies at x = 5/8, y = 3/4
+        boxes = torch.tensor([[[0.5, 0.5, 0.7, 1], [0, 0, 0.2, 0.3], [2, 2, 2, 2]]])
+        hits = probes.part_hits(maps, boxes)
+        # The second map is flat: the first of its equal places, x = 1/8, y = 1/4.
+        assert hits.tolist() == [[[True, False, False], [False, True, False]]]
+
+    def test_a_slow_loop(self):
+        maps = random(3, 4, 5, 6)
+        corners = random(3, 2, 2, 2, seed=1).sigmoid().sort(dim=2).values
+        boxes = corners.flatten(2)
+        hits = probes.part_hits(maps, boxes)
+        for b in range(3):
+            for m in range(4):
+                row, column = divmod(maps[b, m].argmax().item(), 6)
+                x, y = (column + 0.5) / 6, (row + 0.5) / 5
+                for part, (x1, y1, x2, y2) in enumerate(boxes[b].tolist()):
+                    assert hits[b, m, part] == (x1 <= x <= x2 and y1 <= y <= y2)
+
+    def test_errors(self):
+        for maps, boxes in (
+            (random(2, 3, 4), random(2, 1, 4)),
+            (random(2, 3, 4, 4), random(1, 1, 4)),
+        ):
+            with pytest.raises(ValueError, match="must be"):
+                probes.part_hits(maps, boxes)

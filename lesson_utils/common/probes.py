@@ -1,9 +1,11 @@
-"""What layers do with values and gradients: units that die, norms by depth."""
+"""What layers do: units that die, norms of gradients by depth, where maps look."""
 
 from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
+
+from lesson_utils.common.require import require_shape
 
 
 def dead_fraction(outputs: Tensor) -> float:
@@ -67,3 +69,34 @@ def gradient_norms(
     gradients = torch.autograd.grad(hidden[-1], hidden, direction)
     # In float32 the square of 1e-25 is 0, and so would be the norm.
     return torch.stack([g.cpu().double().norm() for g in gradients])
+
+
+def part_hits(maps: Tensor, boxes: Tensor) -> Tensor:
+    """Whether the strongest position of each map lies in each part's box.
+
+    Args:
+        maps: (B, M, H, W).
+        boxes: (B, P, 4), xyxy in shares of the picture; a box outside of it for a part
+            that is not there.
+
+    Returns:
+        (B, M, P), booleans; of equal values the first is the strongest.
+
+    Raises:
+        ValueError: the shapes do not fit.
+
+    Source: Zhang et al., Top-down Neural Attention by Excitation Backprop, IJCV 2018,
+        call a like measure the pointing game.
+    """
+    require_shape("maps", maps, "B M H W")
+    if boxes.dim() != 3 or boxes.shape[::2] != (len(maps), 4):
+        raise ValueError(
+            f"boxes must be ({len(maps)}, P, 4) for {len(maps)} pictures, got "
+            f"{tuple(boxes.shape)}"
+        )
+    rows, columns = maps.shape[2:]
+    peak = maps.flatten(2).argmax(dim=2)  # (B, M)
+    x = (peak % columns + 0.5)[..., None] / columns  # centers of cells, (B, M, 1)
+    y = (peak // columns + 0.5)[..., None] / rows
+    x1, y1, x2, y2 = boxes[:, None].unbind(-1)  # (B, 1, P) each
+    return (x1 <= x) & (x <= x2) & (y1 <= y) & (y <= y2)

@@ -11,18 +11,9 @@ from tools.contract.length import (
     visible_lines,
     words_and_lines,
 )
-from tools.contract.notebook import Notebook
 from tools.contract.syntax import imported
 from tools.contract.tree import Tree
 
-# Chapters that are still told in the older way; each leaves this list as it is
-# rebuilt, and none may join it.
-AWAITING = frozenset(
-    {
-        "attention_pooling",
-        "bilinear",
-    }
-)
 MOST_BEFORE_PICTURE = 10  # visible lines
 MOST_IN_A_CELL = 25  # visible lines
 MOST_IMPORTS = 3  # in a visible cell: names that are used there
@@ -34,7 +25,7 @@ SYMPTOM_TABLE = re.compile(r"(?m)^\|\s*symptom\s*\|\s*cause\s*\|\s*remedy\s*\|")
 def pictures_come_first(book: Tree) -> list[str]:
     """The first picture stands before the first heading, and hardly any code before."""
     complaints = []
-    for notebook in told_anew(book):
+    for notebook in book.notebooks:
         seen = 0
         for cell in notebook.cells:
             if cell.kind == "markdown" and re.search(r"(?m)^## ", cell.source):
@@ -56,7 +47,7 @@ def pictures_come_first(book: Tree) -> list[str]:
 def drawing_is_folded(book: Tree) -> list[str]:
     """Cells that make figures, and imports in number, are folded."""
     complaints = []
-    for notebook in told_anew(book):
+    for notebook in book.notebooks:
         for cell in notebook.code:
             if cell.tags & FOLDED:
                 continue
@@ -79,7 +70,7 @@ def visible_cells_are_short(book: Tree) -> list[str]:
     return [
         f"{cell.place}: a visible cell must have at most {MOST_IN_A_CELL} lines, got "
         f"{visible_lines(cell)}"
-        for notebook in told_anew(book)
+        for notebook in book.notebooks
         for cell in notebook.code
         if visible_lines(cell) > MOST_IN_A_CELL
     ]
@@ -88,7 +79,7 @@ def visible_cells_are_short(book: Tree) -> list[str]:
 def core_paths_are_short(book: Tree) -> list[str]:
     """What stands before `Going deeper`, exercises and quiz apart, takes 25 minutes."""
     complaints = []
-    for notebook in told_anew(book):
+    for notebook in book.notebooks:
         pieces = parts_of(notebook)["core"]
         words, lines = words_and_lines(pieces, shown_sources(book.root, notebook))
         most = MOST_MINUTES.get(notebook.path.split("/")[1], CORE_MINUTES)
@@ -104,7 +95,7 @@ def core_paths_are_short(book: Tree) -> list[str]:
 def plain_versions_come_first(book: Tree) -> list[str]:
     """`From scratch` has the idea in one visible cell before any of the module's."""
     complaints = []
-    for notebook in told_anew(book):
+    for notebook in book.notebooks:
         section = [c for c, _ in notebook.sections["From scratch"] if c.kind == "code"]
         plain = [c for c in section if "plain-version" in c.tags and visible_lines(c)]
         place = f"{notebook.path}: From scratch"
@@ -125,7 +116,7 @@ def plain_versions_come_first(book: Tree) -> list[str]:
 def outputs_are_numbers(book: Tree) -> list[str]:
     """No line of a checked output says True or False where a number could stand."""
     complaints = []
-    for notebook in told_anew(book):
+    for notebook in book.notebooks:
         for cell in notebook.code:
             text = "".join(
                 "".join(output.get("text") or _plain_text(output))
@@ -149,18 +140,6 @@ def symptoms_have_remedies(book: Tree) -> list[str]:
     return [
         f"{notebook.path}: Where it goes wrong: there must be a table with the head "
         "'| symptom | cause | remedy |'"
-        for notebook in told_anew(book)
+        for notebook in book.notebooks
         if not SYMPTOM_TABLE.search(notebook.text_of("Where it goes wrong"))
     ]
-
-
-def told_anew(book: Tree) -> list[Notebook]:
-    """The chapters that these rules are for.
-
-    Args:
-        book: the tree.
-
-    Returns:
-        All that do not wait to be rebuilt.
-    """
-    return [n for n in book.notebooks if n.stem not in AWAITING]

@@ -36,7 +36,6 @@ RULES: tuple[Callable[[Tree], list[str]], ...] = (
     structure.quizzes_are_short,
     structure.summaries_have_five_lines,
     structure.terms_are_given_in_chinese,
-    structure.chapters_have_a_length,
     generated.facts_are_true,
     generated.tables_are_up_to_date,
     generated.terms_keep_their_chinese,

@@ -3,10 +3,8 @@
 import ast
 import re
 
-from tools.contract.length import DEEPER
-from tools.contract.markdown import has_chinese, headings, prose_words, table_rows
+from tools.contract.markdown import has_chinese, headings, table_rows
 from tools.contract.notebook import SECTIONS, Cell, Notebook, section_of
-from tools.contract.pattern import AWAITING
 from tools.contract.tree import Tree
 
 FACTS = re.compile(
@@ -16,7 +14,6 @@ FACTS = re.compile(
     r"\*\*Module\*\* `(?P<module>[^`]+)` · \*\*Before\*\* \S.*"
 )
 MOST_SECONDS, MOST_MIB = 60, 2048  # a chapter's budget, on a CPU
-WORDS = range(1800, 4001)
 CHECKED = frozenset({"nbval-check-output", "keep_output"})
 
 
@@ -99,11 +96,10 @@ def headings_are_in_order(book: Tree) -> list[str]:
             if section is None
         ]
         names = [section for _, _, section in sections if section is not None]
-        due = [s for s in SECTIONS if s != DEEPER or notebook.stem not in AWAITING]
-        if names != due:
+        if names != list(SECTIONS):
             complaints.append(
                 f"{notebook.path}: headings: the sections must be "
-                f"{', '.join(due)}, each once, got {', '.join(names)}"
+                f"{', '.join(SECTIONS)}, each once, got {', '.join(names)}"
             )
     return complaints
 
@@ -189,24 +185,6 @@ def terms_are_given_in_chinese(book: Tree) -> list[str]:
             for row in rows
             if len(row) != 3 or not all(row) or not has_chinese(row[1])
         ]
-    return complaints
-
-
-def chapters_have_a_length(book: Tree) -> list[str]:
-    """An older chapter is 1,800 to 4,000 words of prose; of others the core is short.
-
-    What follows the core path may be as long as it is worth.
-    """
-    complaints = []
-    for notebook in book.notebooks:
-        if notebook.stem not in AWAITING:
-            continue
-        words = sum(prose_words(cell.source) for cell in notebook.markdown)
-        if words not in WORDS:
-            complaints.append(
-                f"{notebook.path}: whole chapter: there must be {WORDS.start} to "
-                f"{WORDS.stop - 1} words of prose, got {words}"
-            )
     return complaints
 
 
