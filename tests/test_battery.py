@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_flatten, tree_map
 
+from lesson_utils import bilinear
 from tests.stand_in import StandIn, StandInFabric, back, stand_in, there
 
 ROOT = Path(__file__).resolve().parent.parent / "lesson_utils"
@@ -39,6 +40,7 @@ TRUTHS = torch.tensor([[[0.0, 0, 0, 0.2, 0.2], [1, 0.5, 0.5, 0.9, 0.8]]])  # lab
 SCORES = torch.tensor([0.9, 0.8, 0.7])
 MAPS, X = randn(2, 6, 4, 4), randn(2, 6)
 IMAGES = rand(2, 3, 8, 8)
+POOLED = bilinear.PooledNet(nn.Identity(), 6, 2, pooling="average")
 PLACES = torch.arange(64).view(8, 8).expand(2, 3, 8, 8)  # of 81
 MASKS = torch.tensor([[[0.0, 1, 1], [0, 1, 0]], [[1, 0, 0], [1, 1, 0]]])
 LABELS = torch.tensor([0, 1])
@@ -819,6 +821,15 @@ BAD = {
     },
     "masks.masks_to_boxes": [((MASKS * 0,), {}), ((MASKS[0],), {})],
     "masks.mask_iou": [((MASKS, MASKS[..., :2]), {}), ((MASKS + 1, MASKS), {})],
+    "bilinear.fit_classifier": [
+        ((POOLED, MAPS, torch.tensor([0, 7])), {}), ((POOLED, MAPS, LABELS[:1]), {}),
+        ((POOLED, MAPS, LABELS), {"penalty": -1.0}),
+    ],
+    "attention_pooling.train": [
+        ((nn.Identity(), MAPS, LABELS), {"steps": 1, "center_weight": -1.0}),
+        ((nn.Identity(), MAPS, LABELS), {"steps": 1, "twins": "both"}),
+        ((POOLED, MAPS, LABELS), {"steps": 1, "learning_rate": 0.0}),
+    ],
     **{
         f"upsampling.{name}": [
             ((IMAGES[0], 4), {}), ((IMAGES[..., :0], 4), {}),
