@@ -94,6 +94,7 @@ def test_same(expected, got):
         (RAMP, RAMP[[1, 0, 2]], "2 of 3 values are wrong", "another order"),
         (RAMP, RAMP + torch.tensor([0, 0, 1.0]), "1 of 3 values is wrong", ""),
         (RAMP > 3, RAMP <= 3, "wrong", "inverted"),
+        (RAMP > 99, RAMP <= 99, "wrong", ""),
         (torch.ones(3), 2 * torch.ones(3), "wrong", ""),  # a multiple, but of anything
         (RAMP, RAMP.log() * float("nan"), "3 of 3 values are NaN", "0 / 0"),
         (RAMP, RAMP / 0, "3 of 3 values are infinite", "division by 0"),
