@@ -505,7 +505,7 @@ WRONG = {
         (_guarded(lambda s, r, n: _area(r, n)), "not sorted"),
         (
             _guarded(lambda s, r, n: _area(r[s.argsort(stable=True)], n)),
-            "least sure report",
+            "least sure detection",
         ),
         (
             lambda s, r, n: average_precision_by_numpy(s, r, n) if n else 0.0,
