@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -295,6 +296,19 @@ def _zeros_for_objects(losses, is_positive, ratio):
     return (rank < _wanted(is_positive, ratio)) & ~is_positive
 
 
+def _by_topk(losses, is_positive, ratio, subset):
+    """The largest by `topk`: of the background alone, or with objects put last."""
+    mask = torch.zeros_like(is_positive)
+    for row, objects, kept in zip(losses, is_positive, mask, strict=True):
+        background = (~objects).nonzero().flatten()
+        number = min(max(int(objects.sum()), 1) * ratio, len(background))
+        if subset:
+            kept[background[row[background].topk(number).indices]] = True
+        else:
+            kept[row.masked_fill(objects, -torch.inf).topk(number).indices] = True
+    return mask
+
+
 def _takes_nan(losses, is_positive, *, ratio=3):
     if losses.shape != is_positive.shape:
         raise ValueError("shapes")
@@ -345,6 +359,14 @@ _HARD_NEGATIVE_MASK = Exercise(
             "A loss of 0 does not put the objects last: the background may have a loss "
             "of 0 as well. Use minus infinity.",
             _refusing(_zeros_for_objects),
+        ),
+        *(
+            Mistake(
+                "Among equal losses the first are due, and `topk` takes any of them. "
+                "Sort with `stable=True`.",
+                _refusing(partial(_by_topk, subset=subset)),
+            )
+            for subset in (True, False)
         ),
         Mistake(
             "NaN is sorted to the front, as if it were the hardest of all. Raise a "
@@ -536,13 +558,13 @@ _AVERAGE_PRECISION = Exercise(
             _eleven_points,
         ),
         Mistake(
-            "This is the precision of all detections, whatever their scores: one point of "
-            "the curve, not the area under it.",
+            "This is the precision of all detections, whatever their scores: one point "
+            "of the curve, not the area under it.",
             _just_precision,
         ),
         Mistake(
             "A NaN among the scores is sorted to the front and taken for the surest "
-            "report. Raise a `ValueError`.",
+            "detection. Raise a `ValueError`.",
             _nan_passes,
         ),
         Mistake(
@@ -551,8 +573,8 @@ _AVERAGE_PRECISION = Exercise(
             _nothing_is_zero,
         ),
         Mistake(
-            "More right detections than objects means that one was counted twice. Raise a "
-            "`ValueError`.",
+            "More right detections than objects means that one was counted twice. "
+            "Raise a `ValueError`.",
             _more_than_all,
         ),
     ),
