@@ -446,6 +446,14 @@ def sides(first, second):
     return torch.min(first[:, None, 2:], second[:, 2:]) - near
 
 
+def unclamped(first, second, guard):
+    """Negative sides are multiplied; the union is guarded against 0 in some way."""
+    if not all((boxes[:, 2:] >= boxes[:, :2]).all() for boxes in (first, second)):
+        raise ValueError("not a box")
+    shared = sides(first, second).prod(-1)
+    return shared / guard(area(first)[:, None] + area(second) - shared)
+
+
 def area(boxes):
     return (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
 
@@ -509,6 +517,10 @@ WRONG = {
                 / (area(a)[:, None] + area(b) - sides(a, b).prod(-1))
             ),
             "before you multiply",
+        ),
+        (
+            lambda a, b: unclamped(a, b, lambda u: u.where(u > 0, torch.inf)),
+            "product is positive",
         ),
         (
             lambda a, b: sides(a, b).clamp(0).prod(-1) / (area(a)[:, None] + area(b)),

@@ -10,6 +10,7 @@ import IPython.display
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
 from lesson_utils import checks
 from lesson_utils.checks import check, grade, hint, reveal
@@ -185,6 +186,18 @@ def test_a_branch_left_open_is_an_attempt():
     failure = grade(make(), half).failures[0]
     assert failure.case == "none"
     assert "not written yet" in failure.hint
+
+
+def test_what_torch_cannot_do_is_not_a_branch_left_open():
+    def refuses(values, mask):
+        return (
+            F.softplus(values.long()) if not mask.any() else by_selection(values, mask)
+        )
+
+    failure = grade(make(), refuses).failures[0]
+    assert failure.case == "none"
+    assert "NotImplementedError" in failure.problem
+    assert failure.hint.startswith("Look for this before")
 
 
 def test_a_module_without_forward_is_an_attempt():

@@ -78,6 +78,12 @@ def test_same(expected, got):
         (RAMP, RAMP[:, None], "shape (3, 1), where (3,) is due", "size 1"),
         (torch.ones(2, 3), torch.ones(3, 2), "shape (3, 2)", "transposed"),
         (torch.ones(2, 3), torch.ones(6), "shape (6,)", "reshape"),
+        (
+            RAMP,
+            RAMP.tolist(),
+            "a list came back, where a tensor is",
+            "a list of num",
+        ),
         (RAMP, torch.tensor(7.0), "shape (), where (3,) is due", "single number"),
         (RAMP, torch.ones(3, 3), "shape (3, 3)", "axes too many"),
         (RAMP, -RAMP, "3 of 3 values are wrong, the first at [0]", "sign"),
@@ -94,6 +100,7 @@ def test_same(expected, got):
         (RAMP, RAMP[[1, 0, 2]], "2 of 3 values are wrong", "another order"),
         (RAMP, RAMP + torch.tensor([0, 0, 1.0]), "1 of 3 values is wrong", ""),
         (RAMP > 3, RAMP <= 3, "wrong", "inverted"),
+        (RAMP > 99, RAMP <= 99, "wrong", ""),
         (torch.ones(3), 2 * torch.ones(3), "wrong", ""),  # a multiple, but of anything
         (RAMP, RAMP.log() * float("nan"), "3 of 3 values are NaN", "0 / 0"),
         (RAMP, RAMP / 0, "3 of 3 values are infinite", "division by 0"),

@@ -581,6 +581,11 @@ WRONG = {
             "two means",
         ),
         (
+            checked(lambda r, f: discriminator_loss_of_torch(r, f)),
+            "is a difference of two",
+        ),
+        (lambda r, f: discriminator_loss_of_torch(r, f), "is a difference of two"),
+        (
             checked(lambda r, f: (F.softplus(-r).sum() + F.softplus(f).sum()) / 2),
             "Take the mean",
         ),
@@ -642,6 +647,14 @@ WRONG = {
                 )
             ),
             "two forms have changed",
+        ),
+        (
+            checked(
+                lambda f, *, saturating=False: generator_loss_of_torch(
+                    f, saturating=saturating
+                )
+            ),
+            "is a difference of two",
         ),
         (
             checked(

@@ -411,6 +411,15 @@ def _area(right, truths):
     return (envelope * right).sum() / truths
 
 
+def largest_of_background(losses, is_positive, ratio):
+    mask = torch.zeros_like(is_positive)
+    for row, objects, kept in zip(losses, is_positive, mask, strict=True):
+        rows = torch.where(~objects)[0]
+        wanted = ratio * max(1, objects.count_nonzero().item())
+        kept[rows[row[rows].topk(min(wanted, len(rows)))[1]]] = True
+    return mask
+
+
 def _guarded(function):
     def answer(scores, is_right, num_truths):
         if len(scores) != len(is_right) or scores.isnan().any():
@@ -446,6 +455,7 @@ WRONG = {
         ),
     ],
     "hard_negative_mask": [
+        (_ranked(lambda x, p, r: largest_of_background(x, p, r)), "`topk` takes any"),
         (
             _ranked(lambda x, p, r: hard_negative_mask_by_topk(x, p, r) | p),
             "background alone",
@@ -505,7 +515,7 @@ WRONG = {
         (_guarded(lambda s, r, n: _area(r, n)), "not sorted"),
         (
             _guarded(lambda s, r, n: _area(r[s.argsort(stable=True)], n)),
-            "least sure report",
+            "least sure detection",
         ),
         (
             lambda s, r, n: average_precision_by_numpy(s, r, n) if n else 0.0,

@@ -315,6 +315,22 @@ def kernel_by_convolution(factor):
     return torch.outer(row, row)
 
 
+def resize_in_float32(images, size, *, align_corners=False):
+    """By the page's plain version: places in float32, whatever the images."""
+    for dim, new in ((2, size[0]), (3, size[1])):
+        old = images.shape[dim]
+        place = (torch.arange(new) + 0.5) * old / new - 0.5
+        if align_corners:
+            place = torch.arange(new) * (old - 1) / max(new - 1, 1)
+        place = place.clamp(0, old - 1)
+        low = place.long()
+        share = (place - low).view([-1 if d == dim else 1 for d in range(4)])
+        left = images.index_select(dim, low)
+        right = images.index_select(dim, (low + 1).clamp(max=old - 1))
+        images = left + share * (right - left)
+    return images
+
+
 def kernel_by_impulse(factor):
     dark = torch.zeros(1, 1, 5, 5)
     dark[..., 2, 2] = 1
@@ -329,9 +345,7 @@ RIGHT = {
     "bilinear_kernel": kernel_by_convolution,
 }
 PLAIN = {
-    "resize_bilinear": lambda images, size, *, align_corners=False: resize_by_matrices(
-        images, size, align_corners=align_corners
-    ),
+    "resize_bilinear": resize_in_float32,
     "pixel_shuffle": lambda x, r: (
         x.unflatten(1, (-1, r, r)).permute(0, 1, 4, 2, 5, 3).flatten(4).flatten(2, 3)
     ),

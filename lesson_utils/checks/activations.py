@@ -246,8 +246,8 @@ _SELECT_THE_INPUT = (
 )
 
 _SLOPE_AT_ZERO = (
-    "Look at exactly 0: torch's derivative of `abs` is 0 there, and so the rest "
-    "contributes nothing. Choose a side with `torch.where(x > 0, -x, x)` instead."
+    "Look at exactly 0: torch's derivatives of `abs`, `relu` and `clamp` are all 0 "
+    "there. Choose a side with `torch.where(x > 0, -x, x)` instead."
 )
 
 _SLOPE_OF_ONE = (
@@ -262,8 +262,8 @@ _SOFTPLUS = Exercise(
     cases=_softplus_cases,
     mistakes=(
         Mistake(
-            "In float32 `exp(89)` is infinite. Pull the large part out: "
-            "max(x, 0) + log(1 + exp(−|x|)).",
+            "In float32 `exp(89)` is infinite, and 1 + 1e-9 is 1. Pull the large part "
+            "out, and keep the digits of the small one: max(x, 0) + log1p(exp(−|x|)).",
             _naive,
         ),
         Mistake(

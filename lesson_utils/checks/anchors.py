@@ -80,10 +80,13 @@ def _iou(boxes1, boxes2, clamp="before", extra=0.0, union="either", safe=True):
         "smaller": torch.minimum(area1[:, None], area2) + 0 * both,
         "first": area1[:, None] + 0 * both,
     }[union]
+    if safe == "selected":
+        return torch.where(whole > 0, both / whole.where(whole > 0, 1.0), 0.0)
     return both / (whole.where(whole != 0, 1e-30) if safe else whole)
 
 
 _no_clamp = partial(_iou, clamp="never")
+_no_clamp_selected = partial(_no_clamp, safe="selected")
 _clamp_late = partial(_iou, clamp="after")
 _sum_of_areas = partial(_iou, union="sum")
 _smaller_area = partial(_iou, union="smaller")
@@ -114,10 +117,13 @@ _BOX_IOU = Exercise(
     solution=common.box_iou,
     cases=_box_iou_cases,
     mistakes=(
-        Mistake(
-            "Boxes that are apart on both axes have two negative sides, and their "
-            "product is positive. Clamp both sides at 0 before you multiply.",
-            _no_clamp,
+        *(
+            Mistake(
+                "Boxes that are apart on both axes have two negative sides, and their "
+                "product is positive. Clamp both sides at 0 before you multiply.",
+                answer,
+            )
+            for answer in (_no_clamp, _no_clamp_selected)
         ),
         Mistake(
             "You clamp the product. Two negative sides have a positive one: clamp "

@@ -294,8 +294,9 @@ def _is_spread_evenly(answer, scale, ratio):
     """300 draws: sizes, shapes and places must be as often small as large."""
     x1, y1, x2, y2 = np.array(_draw_crops(answer, scale, ratio), dtype=float).T
     area = (x2 - x1) * (y2 - y1) / (_SIDES[0] * _SIDES[1])
-    shape = (x2 - x1) / (y2 - y1)
-    across, down = x1 / (_SIDES[1] - (x2 - x1)), y1 / (_SIDES[0] - (y2 - y1))
+    with np.errstate(all="ignore"):  # a box may have any sides before it is right
+        shape = (x2 - x1) / (y2 - y1)
+        across, down = x1 / (_SIDES[1] - (x2 - x1)), y1 / (_SIDES[0] - (y2 - y1))
 
     def halves(values, middle):
         return bool(0.35 < (values < middle).mean() < 0.65)

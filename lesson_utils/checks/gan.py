@@ -136,12 +136,23 @@ def _real_only(real_logits, fake_logits):
 
 
 def _no_check(real_logits, fake_logits):
+    return (F.softplus(-real_logits).mean() + F.softplus(fake_logits).mean()) / 2
+
+
+def _bce_of_logits(real_logits, fake_logits):
+    _refuse(real=real_logits, fake=fake_logits)
     return _discriminator_reference(real_logits, fake_logits)
 
 
 _FROM_LOGITS = (
     "The sigmoid rounds to exactly 0 or 1 far out, and log(0) is infinite. Stay with "
     "the logits: −log σ(z) is softplus(−z), and −log(1 − σ(z)) is softplus(z)."
+)
+
+_DIFFERENCE = (
+    "`binary_cross_entropy_with_logits` against 0 is a difference of two numbers as "
+    "large as the logit. Where D is sure and right, all digits of the tiny result are "
+    "lost in it. `F.softplus` of the logit keeps them."
 )
 
 _DISCRIMINATOR_LOSS = Exercise(
@@ -170,6 +181,7 @@ _DISCRIMINATOR_LOSS = Exercise(
             "Use the version that takes logits.",
             _bce_of_sigmoid,
         ),
+        Mistake(_DIFFERENCE, _bce_of_logits),
         Mistake(
             "A small number inside of the logarithm hides the infinity and makes the "
             "gradient 0 where it should be largest. Stay with the logits.",
@@ -319,6 +331,11 @@ def _generator_halved(fake_logits, *, saturating=False):
 
 
 def _generator_no_check(fake_logits, *, saturating=False):
+    return (-F.softplus(fake_logits) if saturating else F.softplus(-fake_logits)).mean()
+
+
+def _generator_bce_of_logits(fake_logits, *, saturating=False):
+    _refuse(fake=fake_logits)
     return _generator_reference(fake_logits, saturating=saturating)
 
 
@@ -339,6 +356,7 @@ _GENERATOR_LOSS = Exercise(
         ),
         Mistake("`saturating` makes no difference in yours.", _saturating_ignored),
         Mistake(_FROM_LOGITS, _generator_log_of_sigmoid),
+        Mistake(_DIFFERENCE, _generator_bce_of_logits),
         Mistake(
             "1 − σ(z) is rounded to multiples of 6e-8 in float32: the small loss, and "
             "with it the story of this chapter, is lost. It is σ(−z).",

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -295,6 +296,19 @@ def _zeros_for_objects(losses, is_positive, ratio):
     return (rank < _wanted(is_positive, ratio)) & ~is_positive
 
 
+def _by_topk(losses, is_positive, ratio, subset):
+    """The largest by `topk`: of the background alone, or with objects put last."""
+    mask = torch.zeros_like(is_positive)
+    for row, objects, kept in zip(losses, is_positive, mask, strict=True):
+        background = (~objects).nonzero().flatten()
+        number = min(max(int(objects.sum()), 1) * ratio, len(background))
+        if subset:
+            kept[background[row[background].topk(number).indices]] = True
+        else:
+            kept[row.masked_fill(objects, -torch.inf).topk(number).indices] = True
+    return mask
+
+
 def _takes_nan(losses, is_positive, *, ratio=3):
     if losses.shape != is_positive.shape:
         raise ValueError("shapes")
@@ -346,6 +360,14 @@ _HARD_NEGATIVE_MASK = Exercise(
             "of 0 as well. Use minus infinity.",
             _refusing(_zeros_for_objects),
         ),
+        *(
+            Mistake(
+                "Among equal losses the first are due, and `topk` takes any of them. "
+                "Sort with `stable=True`.",
+                _refusing(partial(_by_topk, subset=subset)),
+            )
+            for subset in (True, False)
+        ),
         Mistake(
             "NaN is sorted to the front, as if it were the hardest of all. Raise a "
             "`ValueError` where a loss is NaN.",
@@ -380,9 +402,11 @@ def _area_by_hits(scores: Tensor, is_right: Tensor, num_truths: int) -> Tensor:
     return torch.tensor(total / num_truths)
 
 
-def _number(answer: Callable, *args: object) -> object:
+def _number(
+    answer: Callable, scores: Tensor, is_right: Tensor, num_truths: int
+) -> object:
     """A number is as good as a tensor without dimensions, whatever its type."""
-    result = answer(*args)
+    result = answer(scores, is_right, num_truths)
     if isinstance(result, int | float) and not isinstance(result, bool):
         return torch.tensor(float(result))
     if isinstance(result, Tensor) and result.dim() == 0:
@@ -402,7 +426,7 @@ def _average_precision_cases() -> Iterator[Case]:
             name,
             arguments,
             expected=torch.as_tensor(value).float(),
-            hardening=name.startswith(("no reports", "equal scores")),
+            hardening=name.startswith(("no detections", "equal scores")),
             call=_number,
         )
 
@@ -412,20 +436,20 @@ def _average_precision_cases() -> Iterator[Case]:
     yield case("all right, all found", falling, "rrrr", 4, 1.0)
     yield case("all right, half of the truths found", falling[:2], "rr", 4, 0.5)
     yield case("nothing right", falling, "wwww", 3, 0.0)
-    yield case("no reports", [], "", 3, 0.0)
+    yield case("no detections", [], "", 3, 0.0)
     yield case("one truth, reported three times", falling[:3], "rww", 1, 1.0)
     yield case("wrong ones first", falling, "wwrr", 2, 0.5)
     yield case("equal scores: wrong, right, in this order", [0.5, 0.5], "wr", 1, 0.5)
     generator = seeded(4)
     scores = torch.rand(300, generator=generator).tolist()
     right = "".join("rw"[int(torch.rand((), generator=generator) > s)] for s in scores)
-    yield case("300 reports", scores, right, right.count("r") + 40)
+    yield case("300 detections", scores, right, right.count("r") + 40)
     two = torch.tensor([0.9, 0.8])
     for name, arguments in {
         "a score that is NaN": (torch.tensor([0.9, math.nan]), _bools("rw"), 2),
         "three verdicts for two scores": (two, _bools("rwr"), 2),
         "no truths": (two, _bools("ww"), 0),
-        "more right reports than truths": (two, _bools("rr"), 1),
+        "more right detections than truths": (two, _bools("rr"), 1),
     }.items():
         yield Case(name, arguments, raises=ValueError, call=_number)
 
@@ -518,9 +542,10 @@ _AVERAGE_PRECISION = Exercise(
             "missed have to cost something: recall is over `num_truths`.",
             _over_the_found,
         ),
-        Mistake("The reports are not sorted by their scores.", _unsorted),
+        Mistake("The detections are not sorted by their scores.", _unsorted),
         Mistake(
-            "You sort the least sure report to the front: `descending=True`.", _upwards
+            "You sort the least sure detection to the front: `descending=True`.",
+            _upwards,
         ),
         Mistake(
             "The maximum runs from the wrong side. A precision may be replaced by a "
@@ -533,13 +558,13 @@ _AVERAGE_PRECISION = Exercise(
             _eleven_points,
         ),
         Mistake(
-            "This is the precision of all reports, whatever their scores: one point of "
-            "the curve, not the area under it.",
+            "This is the precision of all detections, whatever their scores: one point "
+            "of the curve, not the area under it.",
             _just_precision,
         ),
         Mistake(
             "A NaN among the scores is sorted to the front and taken for the surest "
-            "report. Raise a `ValueError`.",
+            "detection. Raise a `ValueError`.",
             _nan_passes,
         ),
         Mistake(
@@ -548,8 +573,8 @@ _AVERAGE_PRECISION = Exercise(
             _nothing_is_zero,
         ),
         Mistake(
-            "More right reports than truths means that one was counted twice. Raise a "
-            "`ValueError`.",
+            "More right detections than objects means that one was counted twice. "
+            "Raise a `ValueError`.",
             _more_than_all,
         ),
     ),

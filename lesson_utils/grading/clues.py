@@ -68,6 +68,8 @@ def type_clue(expected: Any, got: Any) -> str:
         return "A function with `yield` returns a generator. Collect the values first."
     if isinstance(expected, Tensor) and isinstance(got, np.ndarray):
         return "Stay in torch, so that device and gradient are kept."
+    if isinstance(expected, Tensor) and isinstance(got, list):
+        return "`torch.tensor(result)` makes a tensor of a list of numbers."
     if isinstance(expected, Tensor) and isinstance(got, int | float):
         return (
             "Return a tensor without dimensions: no `.item()`, no `float()`, both of "
@@ -164,6 +166,8 @@ def _unchanged(due: Tensor, came: Tensor, arguments: Mapping[str, Any]) -> str |
 def _inverted(due: Tensor, came: Tensor, arguments: Mapping[str, Any]) -> str | None:
     if due.dtype != torch.bool or not torch.equal(came, ~due):
         return ""
+    if due.all() or not due.any():  # one rule for all of them is not yet inverted
+        return None
     return "Everything is inverted: true where false is due."
 
 
