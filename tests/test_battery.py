@@ -194,6 +194,17 @@ CALLS = {
     "style_transfer.total_variation_loss": [((MAPS,), {})],
     "style_transfer.preprocess": [((IMAGES[0], MEAN, MEAN), {})],
     "style_transfer.postprocess": [((2 * IMAGES[:1] - 1, MEAN, MEAN), {})],
+    "gradient_features.image_gradients": [((IMAGES[:, 0],), {})],
+    "gradient_features.orientation_histogram": [
+        ((IMAGES[:, 0], IMAGES[:, 1]), {"cell_size": 4, "num_bins": 5}),
+    ],
+    "gradient_features.normalize_blocks": [((rand(3, 4, 5),), {})],
+    "gradient_features.hog": [((IMAGES[:, 0],), {"cell_size": 4})],
+    "gradient_features.score_windows": [
+        ((rand(4, 5, 2, 2, 3), randn(2, 3, 2, 2, 3), 0.5), {}),
+    ],
+    "gradient_features.shape_signature": [(((MAPS[0, 0], MAPS[0, 1]), (1.5, 2.0)), {})],
+    "gradient_features.draw_glyphs": [((rand(2, 3, 5),), {"size": 5})],
     "upsampling.resize_nearest": [((IMAGES, (5, 9)), {})],
     "upsampling.resize_bilinear": [
         ((IMAGES, (5, 9)), {}),
@@ -277,6 +288,9 @@ MODULES_ELSEWHERE = {
 
 # Not float16 or bfloat16, and why.
 NOT_HALF = {
+    "gradient_features.hog": "a vote next to a bin's end goes either way",
+    "gradient_features.orientation_histogram": "a vote next to a bin's end likewise",
+    "gradient_features.shape_signature": "an edge next to a sector's end likewise",
     "common.generating.lattice_power": "torch's transform knows no half precision",
     "masks.match_template": "sums of squares of a window need float32",
     "gan.mode_shares": "torch's cdist knows no half precision",
@@ -830,6 +844,25 @@ BAD = {
         ((nn.Identity(), MAPS, LABELS), {"steps": 1, "twins": "both"}),
         ((POOLED, MAPS, LABELS), {"steps": 1, "learning_rate": 0.0}),
     ],
+    "gradient_features.image_gradients": [
+        ((INTS,), {}), ((X * NAN,), {}), ((X[0],), {}),
+    ],
+    "gradient_features.orientation_histogram": [
+        ((X, X[:1]), {}), ((X, INTS), {}), ((X, X), {"cell_size": 0}),
+        ((X, X), {"num_bins": 1.5}), ((X * NAN, X), {}),
+    ],
+    "gradient_features.normalize_blocks": [
+        ((X,), {}), ((MAPS,), {"block_size": 5}), ((MAPS,), {"block_size": 0}),
+    ],
+    "gradient_features.hog": [((INTS,), {}), ((X,), {}), ((X,), {"cell_size": True})],
+    "gradient_features.score_windows": [
+        ((rand(4, 5, 2, 2, 3), randn(2, 3, 2, 2, 4), 0.5), {}), ((X, X, 0.5), {}),
+    ],
+    "gradient_features.shape_signature": [
+        (((X, X[:1]), (1.0, 1.0)), {}), (((X * NAN, X), (1.0, 1.0)), {}),
+        (((X, X), (1.0, 1.0)), {"num_sectors": 0}),
+    ],
+    "gradient_features.draw_glyphs": [((X,), {}), ((rand(2, 3, 5),), {"size": 2})],
     **{
         f"upsampling.{name}": [
             ((IMAGES[0], 4), {}), ((IMAGES[..., :0], 4), {}),
