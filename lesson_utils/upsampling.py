@@ -424,7 +424,7 @@ def _interpolate(images: Tensor, dim: int, number: int, align_corners: bool) -> 
     else:
         before, after = (images.index_select(dim, i) for i in (low, high))
         weight = weight[:, None]
-    return torch.lerp(before, after, weight)
+    return before.lerp_(after, weight)  # in place: one large array less
 
 
 def _require_pixels(images: Tensor, *, floating: bool = False) -> None:
