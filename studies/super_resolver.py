@@ -38,12 +38,12 @@ def main(arguments: list[str] | None = None) -> None:
         checkpoint=checkpoint,
         save_every=500,
     )
-    network = network.half().float()  # as it is read again
+    psnr = judge(network.half().float())  # as it is read again
     study.write_weights(
         network.half(),
         data=f"{CROPS:,} pieces of {len(training_names())} photographs",
         steps=options.steps,
-        psnr=judge(network.float()),
+        psnr=psnr,
         psnr_bicubic=judge(None),
     )
 
