@@ -36,6 +36,8 @@ def zero_one_loss(margins: Tensor) -> Tensor:
 
     Raises:
         ValueError: the margins are not floating point.
+
+    Source: the definition.
     """
     require_floating("margins", margins)
     return (margins <= 0).to(margins.dtype)
@@ -70,6 +72,8 @@ def squared_hinge_loss(margins: Tensor) -> Tensor:
 
     Raises:
         ValueError: the margins are not floating point.
+
+    Source: the definition.
     """
     return hinge_loss(margins).square()
 
@@ -85,6 +89,8 @@ def logistic_loss(margins: Tensor) -> Tensor:
 
     Raises:
         ValueError: the margins are not floating point.
+
+    Source: the definition.
     """
     require_floating("margins", margins)
     # log(e^0 + e^-m): the larger exponent is taken out before anything is raised.
@@ -124,6 +130,8 @@ def exponential_weights(margins: Tensor) -> Tensor:
 
     Raises:
         ValueError: the margins are not floating point.
+
+    Source: Friedman, Hastie and Tibshirani, Annals of Statistics 2000.
     """
     require_floating("margins", margins)
     return torch.softmax(-margins, dim=-1)
@@ -234,6 +242,8 @@ def fit_linear(
     Raises:
         ValueError: points are not (N, D), floating point, with N >= 1, targets are not
             as many, decay is negative, or steps is no whole number from 1.
+
+    Source: the definition.
     """
     require_shape("points", points, "N D", floating=True)
     if not len(points) or targets.shape[:1] != points.shape[:1]:
@@ -264,7 +274,15 @@ def fit_linear(
 
 
 class Stump(NamedTuple):
-    """A classifier of one question: `sign` where a feature is above the threshold."""
+    """A classifier of one question: `sign` where a feature is above the threshold.
+
+    Args:
+        feature: which column of the points.
+        threshold: what it is compared with.
+        sign: -1 or 1, the answer above the threshold; below it, minus that.
+
+    Source: the definition.
+    """
 
     feature: int
     threshold: float
@@ -277,7 +295,16 @@ class Stump(NamedTuple):
 
 
 class Round(NamedTuple):
-    """One round of boosting: the points' weights in it, its stump, error and vote."""
+    """One round of boosting.
+
+    Args:
+        weights: (N,), of the points in this round, adding up to 1.
+        stump: the best one for these weights.
+        error: ε, the weight of the points that it gets wrong.
+        alpha: α, its vote.
+
+    Source: Freund and Schapire, JCSS 1997.
+    """
 
     weights: Tensor
     stump: Stump
@@ -300,6 +327,8 @@ def best_stump(points: Tensor, labels: Tensor, weights: Tensor) -> tuple[Stump, 
     Raises:
         ValueError: labels are not -1 or 1, both of them present, one for each point,
             or all points are the same.
+
+    Source: the definition.
     """
     _require_signs(labels, len(points))
     values, order = points.sort(dim=0, stable=True)  # (N, D)
@@ -360,6 +389,8 @@ def boosted_scores(rounds: list[Round], points: Tensor) -> Tensor:
 
     Returns:
         (N,): positive for label 1.
+
+    Source: Freund and Schapire, JCSS 1997.
     """
     scores = points.new_zeros(len(points))
     for each in rounds:
