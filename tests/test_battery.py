@@ -215,6 +215,22 @@ CALLS = {
     "upsampling.max_unpool": [((IMAGES, PLACES, 9), {})],
     "upsampling.shrink": [((IMAGES, 2), {})],
     "upsampling.enlarge": [((IMAGES, 2), {})],
+    **{
+        f"classification_losses.{name}": [((X,), {})]
+        for name in (
+            *("zero_one_loss", "hinge_loss", "squared_hinge_loss"),
+            *("logistic_loss", "exponential_loss", "exponential_weights"),
+        )
+    },
+    "classification_losses.cross_entropy": [
+        ((X, LABELS), {"label_smoothing": smoothing}) for smoothing in (0.0, 0.1)
+    ],
+    "classification_losses.focal_loss": [
+        ((X, (X > 0).long()), {"gamma": gamma, "alpha": alpha})
+        for gamma in (0, 0.25, 0.5, 1.0, 1.5, 2.0, 5.0)
+        for alpha in (None, 0.25)
+    ],
+    "classification_losses.boosted_scores": [(([], X), {})],
 }
 
 # Public, and not in `CALLS`: why.
@@ -242,6 +258,8 @@ ELSEWHERE = {
     "trains where its networks are: by the tests of their modules": (
         *("gan.train", "mc_loss.train", "style_transfer.transfer", "upsampling.train"),
         *("attention_pooling.train", "bilinear.fit_classifier"),
+        *("classification_losses.fit_linear", "classification_losses.adaboost"),
+        "classification_losses.best_stump",
     ),
     "trains: a step of each is taken below": (
         *("dcgan.train", "fine_tuning.train", "single_shot.train"),
@@ -500,6 +518,7 @@ EXTREMES = {
 NOT_EXTREME = {
     ("common.generating.kernel_distance", "huge"): "the cube leaves float32",
     ("mc_loss.peak_hits", "flat"): "no map has a peak: NaN, as it says",
+    ("classification_losses.exponential_loss", "large"): "infinite, as it says",
 }
 
 
@@ -522,7 +541,8 @@ def test_values_and_gradients_of_what_is_accepted(name, arguments, keywords, ext
         assert not any(t.isnan().any() for t in results)
     graph = [t for t in results if t.requires_grad]
     wanted = [t for t in tensors(inputs) if t.requires_grad]
-    if not graph or not wanted or extreme == "huge":  # slopes may leave float32 there
+    steep = (name, extreme) in NOT_EXTREME
+    if not graph or not wanted or steep or extreme == "huge":  # they leave float32
         return
     slopes = torch.autograd.grad(sum(t.sum() for t in graph), wanted, allow_unused=True)
     assert all(s.isfinite().all() for s in slopes if s is not None)
@@ -1011,6 +1031,32 @@ BAD = {
           TRUTHS.repeat(2, 1, 1)), {name: wrong, "progress": False})
         for name in ("steps", "batch_size", "learning_rate", "weight_decay")
         for wrong in (-1, True, NAN, INF)
+    ],
+    **{
+        f"classification_losses.{name}": [((INTS,), {})]
+        for name in (
+            *("zero_one_loss", "hinge_loss", "squared_hinge_loss"),
+            *("logistic_loss", "exponential_loss", "exponential_weights"),
+        )
+    },
+    "classification_losses.cross_entropy": [
+        ((INTS, LABELS), {}), ((X[:0], LABELS[:0]), {}), ((X, LABELS + 5), {}),
+        ((X, LABELS.float()), {}), ((X, LABELS), {"label_smoothing": 1.1}),
+    ],
+    "classification_losses.focal_loss": [
+        ((INTS, INTS), {}), ((X, X), {}), ((X, LABELS), {}),
+        ((X, INTS), {"gamma": -1}), ((X, INTS), {"alpha": 1.1}),
+    ],
+    "classification_losses.fit_linear": [
+        ((X, LABELS[:1], abs), {}), ((X[:0], LABELS[:0], abs), {}),
+        ((INTS, LABELS, abs), {}), ((X, LABELS, abs), {"decay": -1}),
+        ((X, LABELS, abs), {"steps": 0.5}),
+    ],
+    "classification_losses.best_stump": [
+        ((X, LABELS, SCORES[:2]), {}), ((X[:, :1] * 0, 2 * LABELS - 1, SCORES[:2]), {}),
+    ],
+    "classification_losses.adaboost": [
+        ((X, LABELS, 2), {}), ((X, 2 * LABELS - 1, 0), {}), ((X[0], SIGNS, 2), {}),
     ],
 }  # fmt: skip
 # Not a ValueError.
