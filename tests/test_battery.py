@@ -40,6 +40,7 @@ TRUTHS = torch.tensor([[[0.0, 0, 0, 0.2, 0.2], [1, 0.5, 0.5, 0.9, 0.8]]])  # lab
 SCORES = torch.tensor([0.9, 0.8, 0.7])
 MAPS, X = randn(2, 6, 4, 4), randn(2, 6)
 IMAGES = rand(2, 3, 8, 8)
+LARGE = rand(1, 1, 161, 163)
 POOLED = bilinear.PooledNet(nn.Identity(), 6, 2, pooling="average")
 PLACES = torch.arange(64).view(8, 8).expand(2, 3, 8, 8)  # of 81
 MASKS = torch.tensor([[[0.0, 1, 1], [0, 1, 0]], [[1, 0, 0], [1, 1, 0]]])
@@ -231,6 +232,17 @@ CALLS = {
         for alpha in (None, 0.25)
     ],
     "classification_losses.boosted_scores": [(([], X), {})],
+    "pixel_losses.l1_loss": [((X, X.flip(0)), {})],
+    "pixel_losses.l2_loss": [((X, X.flip(0)), {})],
+    "pixel_losses.huber_loss": [((X, X.flip(0)), {"delta": 0.5})],
+    "pixel_losses.psnr": [((IMAGES, IMAGES.flip(0)), {})],
+    "pixel_losses.local_statistics": [
+        ((IMAGES, IMAGES.flip(0)), {"window_size": 5}),
+    ],
+    "pixel_losses.ssim_maps": [((IMAGES, IMAGES.flip(0)), {"window_size": 5})],
+    "pixel_losses.ssim": [((IMAGES, IMAGES.flip(0)), {"window_size": 5})],
+    "pixel_losses.ms_ssim": [((LARGE, 0.5 * (LARGE + LARGE.flip(2))), {})],
+    "pixel_losses.mixed_loss": [((LARGE[..., :12], LARGE[..., 12:24]), {})],
 }
 
 # Public, and not in `CALLS`: why.
@@ -257,7 +269,7 @@ ELSEWHERE = {
     ),
     "trains where its networks are: by the tests of their modules": (
         *("gan.train", "mc_loss.train", "style_transfer.transfer", "upsampling.train"),
-        *("attention_pooling.train", "bilinear.fit_classifier"),
+        *("attention_pooling.train", "bilinear.fit_classifier", "pixel_losses.train"),
         *("classification_losses.fit_linear", "classification_losses.adaboost"),
         "classification_losses.best_stump",
     ),
@@ -905,6 +917,25 @@ BAD = {
     "upsampling.shrink": [((IMAGES, 3), {}), ((INTS, 1), {}), ((IMAGES, 0), {})],
     "upsampling.enlarge": [((IMAGES[0], 2), {}), ((IMAGES, 0), {})],
     "upsampling.train": [((None, IMAGES), {})],
+    "pixel_losses.l1_loss": [((X, X[:1]), {}), ((X[:0], X[:0]), {}), ((INTS, X), {})],
+    "pixel_losses.l2_loss": [((X, X[:1]), {}), ((X[:0], X[:0]), {}), ((X, INTS), {})],
+    "pixel_losses.huber_loss": [
+        ((X, X[:1]), {}), *(((X, X), {"delta": d}) for d in (0.0, -1, NAN, INF, True)),
+    ],
+    **{
+        f"pixel_losses.{name}": [
+            ((IMAGES, IMAGES[:1]), {}), ((INTS, INTS), {}), ((X, X), {}),
+            ((IMAGES[:, :0], IMAGES[:, :0]), {}),
+        ]
+        for name in ("psnr", "local_statistics", "ssim_maps", "ssim", "ms_ssim")
+    },
+    "pixel_losses.mixed_loss": [
+        ((LARGE, LARGE), {"alpha": 1.5}), ((IMAGES, IMAGES), {}),
+    ],
+    "pixel_losses.train": [
+        ((None, IMAGES[:, :1], None), {}),
+        ((nn.Conv2d(3, 3, 1), IMAGES.byte(), None), {"noise": -1.0}),
+    ],
     "masks.masked_softmax": [((INTS, INTS), {}), ((X * NAN, INTS), {})],
     **{
         f"nms.{name}": [
