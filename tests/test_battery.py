@@ -51,6 +51,8 @@ BUCKETS = torch.tensor([0, 3, 2, 3, 1, 0])
 ONES, ZEROS = torch.ones(6), torch.zeros(6)
 MEAN = torch.full((3,), 0.5)
 GRAM = torch.eye(6).repeat(2, 1, 1) + 0.1
+SEGMENTED = torch.tensor([[0, 0, 1, 2], [1, 0, 2, 2]])
+CONFUSION = torch.tensor([[[6, 2, 0], [1, 3, 0], [2, 0, 1]]])
 
 
 class Classifier(nn.Module):
@@ -207,6 +209,26 @@ CALLS = {
     "gradient_features.shape_signature": [(((MAPS[0, 0], MAPS[0, 1]), (1.5, 2.0)), {})],
     "gradient_features.draw_glyphs": [((rand(2, 3, 5),), {"size": 5})],
     "upsampling.resize_nearest": [((IMAGES, (5, 9)), {})],
+    # Segmentation.
+    "segmentation_metrics.confusion_matrix": [
+        ((SEGMENTED, SEGMENTED.flip(0), 3), {}),
+        ((SEGMENTED, SEGMENTED.flip(0), 3), {"ignore_index": 1}),
+    ],
+    **{
+        f"segmentation_metrics.{name}": [((CONFUSION,), {})]
+        for name in ("pixel_accuracy", "mean_pixel_accuracy", "frequency_weighted_iou")
+    },
+    **{
+        f"segmentation_metrics.{name}": [
+            ((CONFUSION,), {}),
+            ((CONFUSION,), {"ignore_index": 1}),
+        ]
+        for name in ("mean_iou", "dice")
+    },
+    "segmentation_metrics.class_iou": [((CONFUSION,), {})],
+    "segmentation_metrics.boundary_iou": [((MASKS, MASKS.flip(0)), {})],
+    "common.colors.paint_classes": [((SEGMENTED,), {})],
+    "common.segmenting.standardize": [((IMAGES,), {})],
     "upsampling.resize_bilinear": [
         ((IMAGES, (5, 9)), {}),
         ((IMAGES, 9), {"align_corners": True}),
@@ -272,6 +294,7 @@ ELSEWHERE = {
         *("attention_pooling.train", "bilinear.fit_classifier", "pixel_losses.train"),
         *("classification_losses.fit_linear", "classification_losses.adaboost"),
         "classification_losses.best_stump",
+        *("common.segmenting.train", "common.segmenting.segment"),
     ),
     "trains: a step of each is taken below": (
         *("dcgan.train", "fine_tuning.train", "single_shot.train"),
@@ -297,6 +320,7 @@ ELSEWHERE = {
         "common.classifying.plain_classifier",
         *("upsampling.sample_positions", "upsampling.bilinear_kernel"),
         "upsampling.super_resolver",
+        "common.segmenting.scene_segmenter",
     ),
 }
 # Modules of which no function takes tensors to compute with, or which are others'.
@@ -531,6 +555,7 @@ NOT_EXTREME = {
     ("common.generating.kernel_distance", "huge"): "the cube leaves float32",
     ("mc_loss.peak_hits", "flat"): "no map has a peak: NaN, as it says",
     ("classification_losses.exponential_loss", "large"): "infinite, as it says",
+    ("segmentation_metrics.boundary_iou", "flat"): "of two empty masks NaN, as it says",
 }
 
 
@@ -902,6 +927,40 @@ BAD = {
         ]
         for name in ("resize_nearest", "resize_bilinear")
     },
+    "segmentation_metrics.confusion_matrix": [
+        ((SEGMENTED, SEGMENTED[0], 3), {}), ((SEGMENTED, SEGMENTED, 2), {}),
+        ((SEGMENTED - 1, SEGMENTED, 3), {}), ((1.0 * SEGMENTED, SEGMENTED, 3), {}),
+        ((SEGMENTED, SEGMENTED, 3.0), {}), ((SEGMENTED, SEGMENTED, 0), {}),
+        ((SEGMENTED, SEGMENTED, 3), {"ignore_index": True}),
+    ],
+    **{
+        f"segmentation_metrics.{name}": [
+            ((CONFUSION[0, :2],), {}), ((CONFUSION[0, 0],), {}), ((CONFUSION - 1,), {}),
+            ((NAN * CONFUSION,), {}),
+        ]
+        for name in ("pixel_accuracy", "mean_pixel_accuracy", "frequency_weighted_iou")
+    },
+    **{
+        f"segmentation_metrics.{name}": [
+            ((CONFUSION[0, :2],), {}), ((CONFUSION,), {"ignore_index": 1.5}),
+        ]
+        for name in ("class_iou", "mean_iou", "dice")
+    },
+    "segmentation_metrics.boundary_iou": [
+        ((MASKS, MASKS[0]), {}), ((MASKS, MASKS), {"distance": 0}),
+        ((MASKS, MASKS / 2), {}),
+    ],
+    "common.colors.paint_classes": [((SEGMENTED + 3,), {}), ((SEGMENTED - 1,), {})],
+    "common.segmenting.standardize": [((IMAGES[0],), {}), ((2 + IMAGES,), {})],
+    "common.segmenting.segment": [
+        ((nn.Identity(), IMAGES[:0]), {}), ((nn.Identity(), 2 + IMAGES), {}),
+        ((nn.Identity(), IMAGES), {"batch_size": 0}),
+    ],
+    "common.segmenting.train": [
+        ((nn.Conv2d(3, 2, 1), IMAGES, SEGMENTED), {}),
+        ((nn.Conv2d(3, 2, 1), 2 + IMAGES, IMAGES[:, 0].long()), {}),
+        ((nn.Conv2d(3, 2, 1), IMAGES, IMAGES[:, 0].long()), {"steps": 0}),
+    ],
     "upsampling.sample_positions": [((0, 4), {}), ((4, 1.5), {})],
     "upsampling.pixel_shuffle": [
         ((IMAGES, 2), {}), ((IMAGES[0], 1), {}), ((IMAGES, 0), {}),
@@ -1095,6 +1154,7 @@ OTHER_ERRORS = {
     "common.training.require_finite": "FloatingPointError: its own tests",
     "dcgan.creature_generator": "of its files, as are those of the backbones' tests",
     "upsampling.super_resolver": "of its files, as are those of the backbones' tests",
+    "common.segmenting.scene_segmenter": "of its files, likewise",
 }
 
 
