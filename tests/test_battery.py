@@ -42,6 +42,8 @@ MAPS, X = randn(2, 6, 4, 4), randn(2, 6)
 IMAGES = rand(2, 3, 8, 8)
 LARGE = rand(1, 1, 161, 163)
 POOLED = bilinear.PooledNet(nn.Identity(), 6, 2, pooling="average")
+POINTS, NAMES = randn(5, 6), torch.tensor([0, 0, 1, 1, 2])  # and whose they are
+RANKING = rand(2, 5)
 PLACES = torch.arange(64).view(8, 8).expand(2, 3, 8, 8)  # of 81
 MASKS = torch.tensor([[[0.0, 1, 1], [0, 1, 0]], [[1, 0, 0], [1, 1, 0]]])
 LABELS = torch.tensor([0, 1])
@@ -208,6 +210,20 @@ CALLS = {
     ],
     "gradient_features.shape_signature": [(((MAPS[0, 0], MAPS[0, 1]), (1.5, 2.0)), {})],
     "gradient_features.draw_glyphs": [((rand(2, 3, 5),), {"size": 5})],
+    "metric_learning.pairwise_distance": [
+        ((X, POINTS), {}),
+        ((X, POINTS), {"squared": True}),
+    ],
+    "metric_learning.unit_vectors": [((X,), {})],
+    "metric_learning.cosine_similarity": [((X, POINTS), {})],
+    "metric_learning.contrastive_loss": [((X, X.flip(0), LABELS == 0), {})],
+    "metric_learning.triplet_loss": [((X, X.flip(0), 0.5 * X), {})],
+    "metric_learning.quadruplet_loss": [((X, X.flip(0), 0.5 * X, 0.3 * X), {})],
+    "metric_learning.batch_hard_triplets": [((POINTS, NAMES), {})],
+    "metric_learning.semi_hard_triplets": [((POINTS, NAMES), {"margin": 2.0})],
+    "common.retrieval.recall_at_k": [((RANKING, LABELS, NAMES, 2), {})],
+    "common.retrieval.mean_average_precision": [((RANKING, LABELS, NAMES), {})],
+    "common.retrieval.cmc": [((RANKING, LABELS, NAMES), {})],
     "upsampling.resize_nearest": [((IMAGES, (5, 9)), {})],
     # Segmentation.
     "segmentation_metrics.confusion_matrix": [
@@ -284,7 +300,7 @@ ELSEWHERE = {
         "dcgan.gradient_penalty",
         *("fine_tuning.find_head", "fine_tuning.replace_head", "fine_tuning.freeze"),
         *("fine_tuning.unfreeze", "fine_tuning.parameter_groups"),
-        "fine_tuning.hold_statistics",
+        *("fine_tuning.hold_statistics", "common.embedding.embed"),
         *("fine_tuning.extract_features", "single_shot.predict", "dcgan.train_step"),
         *("style_transfer.extract_features", "style_transfer.lbfgs"),
         *("receptive_field.layers_of", "receptive_field.effective_receptive_field"),
@@ -295,6 +311,7 @@ ELSEWHERE = {
         *("classification_losses.fit_linear", "classification_losses.adaboost"),
         "classification_losses.best_stump",
         *("common.segmenting.train", "common.segmenting.segment"),
+        "metric_learning.train",
     ),
     "trains: a step of each is taken below": (
         *("dcgan.train", "fine_tuning.train", "single_shot.train"),
@@ -663,6 +680,47 @@ LAYER = importlib.import_module("lesson_utils.receptive_field").Layer(3)
 
 # For each function whose docstring has `Raises`: calls that must raise ValueError.
 BAD = {
+    "metric_learning.pairwise_distance": [((X, X[:, :5]), {}), ((INTS, X), {})],
+    "metric_learning.unit_vectors": [((INTS,), {})],
+    "metric_learning.cosine_similarity": [((X, X[0]), {}), ((X, INTS), {})],
+    "metric_learning.contrastive_loss": [
+        ((X, X[:1], LABELS == 0), {}), ((X, X, LABELS), {}),
+        ((X[:0], X[:0], LABELS[:0] == 0), {}),
+        *(((X, X, LABELS == 0), {"margin": m}) for m in (0, -1, NAN, INF, True)),
+    ],
+    "metric_learning.triplet_loss": [
+        ((X, X, X[:, :3]), {}), ((X[:0], X[:0], X[:0]), {}),
+        *(((X, X, X), {"margin": m}) for m in (-1, NAN, INF, True)),
+    ],
+    "metric_learning.quadruplet_loss": [
+        ((X, X, X, MAPS), {}), ((X[:0], X[:0], X[:0], X[:0]), {}),
+        *(((X, X, X, X), {n: m}) for n in ("margin1", "margin2") for m in (-1, NAN)),
+    ],
+    "metric_learning.batch_hard_triplets": [
+        ((X, NAMES), {}), ((X, LABELS.float()), {}), ((X[0], LABELS), {}),
+    ],
+    "metric_learning.semi_hard_triplets": [
+        ((X, NAMES), {}), ((X, LABELS), {"margin": -1}), ((X, LABELS[None]), {}),
+    ],
+    "metric_learning.train": [
+        ((nn.Flatten(), IMAGES, LABELS, None), {name: wrong, "progress": False})
+        for name in ("steps", "classes", "samples", "seed")
+        for wrong in (-1, True, NAN, INF)
+    ],
+    "common.embedding.embed": [
+        ((nn.Flatten(), IMAGES), {"batch_size": size}) for size in (0, 1.5, True)
+    ],
+    "common.retrieval.recall_at_k": [
+        *(((RANKING, LABELS, NAMES, k), {}) for k in (0, 1.5, True)),
+        ((RANKING, NAMES, NAMES, 1), {}), ((RANKING * NAN, LABELS, NAMES, 1), {}),
+        ((RANKING, LABELS + 9, NAMES, 1), {}),
+    ],
+    "common.retrieval.mean_average_precision": [
+        ((RANKING, LABELS, LABELS), {}), ((RANKING, LABELS + 9, NAMES), {}),
+    ],
+    "common.retrieval.cmc": [
+        ((RANKING, LABELS, NAMES), {"max_rank": 0}), ((RANKING, LABELS, LABELS), {}),
+    ],
     "mc_loss.channel_groups": [((3, 4), {}), ((True, 1), {}), ((4.0, 2), {})],
     "mc_loss.channel_mask": [
         ((3,), {"num_classes": 2, "keep": keep}) for keep in (0, 1.5, NAN, True)
