@@ -126,6 +126,11 @@ _EXPONENTIAL_WEIGHTS = Exercise(
             lambda margins: torch.log_softmax(-margins, dim=-1),
         ),
         Mistake(
+            "Clamping makes margins alike that are not. Take the smallest off all of "
+            "them instead: the parts stay the same.",
+            lambda margins: torch.softmax(-margins.clamp(-80, 80), dim=-1),
+        ),
+        Mistake(
             "You divide by the length of the vector; divide by its sum.",
             lambda margins: F.normalize(torch.exp(-margins), dim=0),
         ),
@@ -242,6 +247,24 @@ def _one_hot_times(logits, targets):
     return -(hot * logits.log_softmax(1)).sum(1).mean()
 
 
+def _mean_of_all(logits, targets):
+    return _right(logits, targets) / logits.shape[1]
+
+
+def _minus_p(logits, targets):
+    _refused(logits, targets)
+    return _picked(torch.softmax(logits, 1), targets).mean()
+
+
+def _minus_logit(logits, targets):
+    _refused(logits, targets)
+    return _picked(logits, targets).mean()
+
+
+def _in_bits(logits, targets):
+    return _right(logits, targets) / math.log(2)
+
+
 def _wraps(logits, targets):
     if not len(logits):
         raise ValueError("empty")
@@ -282,6 +305,18 @@ _CROSS_ENTROPY = Exercise(
             "instead of multiplying with a one-hot row.",
             _one_hot_times,
         ),
+        Mistake(
+            "The mean is over the samples, N, and not over all N · K places of a "
+            "one-hot table.",
+            _mean_of_all,
+        ),
+        Mistake("This is minus the probability: its logarithm is missing.", _minus_p),
+        Mistake(
+            "This is minus the logit: the softmax's sum is missing. Subtract "
+            "`logsumexp` of the row.",
+            _minus_logit,
+        ),
+        Mistake("`log2` gives bits; the loss has the natural logarithm.", _in_bits),
         Mistake(
             "A target of -1 takes the last class without a word. Refuse what lies "
             "outside 0 to K - 1.",
@@ -373,36 +408,64 @@ def _focal(change, way):
             raise ValueError("targets, gamma")
         parts = way(torch.where(targets == 1, logits, -logits), gamma)
         yes = (targets == 1).to(logits.dtype)
-        return change(*parts, alpha * yes + (1 - alpha) * (1 - yes))
+        return change(*parts, alpha * yes + (1 - alpha) * (1 - yes), yes)
 
     return answer
 
 
-def _product(right, wrong, loss, weight):
+def _product(right, wrong, loss, weight, yes):
     return weight * wrong * loss
+
+
+def _always_two(way):
+    return lambda margins, gamma: way(margins, 2.0)
+
+
+def _as_factor(way):
+    """γ (1 - p) in the place of the power."""
+
+    def parts(margins, gamma):
+        right, wrong, loss = way(margins, 1.0)
+        return gamma * right, gamma * wrong, loss
+
+    return parts
 
 
 # What is wrong with the idea, however the reader computes the parts.
 _WRONG_PRODUCTS = (
     (
         "The factor is (1 - p)^γ: it must be small where the answer is right.",
-        lambda right, wrong, loss, weight: weight * right * loss,
+        lambda right, wrong, loss, weight, yes: weight * right * loss,
     ),
     (
         "α weights the ones and 1 - α the zeros; here they have changed places.",
-        lambda right, wrong, loss, weight: (1 - weight) * wrong * loss,
+        lambda right, wrong, loss, weight, yes: (1 - weight) * wrong * loss,
     ),
     (
         "α is missing: it weights the ones, and 1 - α the zeros.",
-        lambda right, wrong, loss, weight: wrong * loss,
+        lambda right, wrong, loss, weight, yes: wrong * loss,
     ),
     (
         "One loss for each logit is wanted, not their mean.",
-        lambda right, wrong, loss, weight: (weight * wrong * loss).mean(),
+        lambda right, wrong, loss, weight, yes: (weight * wrong * loss).mean(),
     ),
     (
         "The sign is turned: a loss is *minus* the logarithm.",
-        lambda right, wrong, loss, weight: -weight * wrong * loss,
+        lambda right, wrong, loss, weight, yes: -weight * wrong * loss,
+    ),
+    (
+        "α is for the ones only: zeros have the weight 1 - α.",
+        lambda right, wrong, loss, weight, yes: (
+            (weight * yes + (1 - weight) * (1 - yes)) * wrong * loss
+        ),
+    ),
+    (
+        "The zeros have a loss, too: there p is the probability of 0.",
+        lambda right, wrong, loss, weight, yes: yes * weight * wrong * loss,
+    ),
+    (
+        "The weight (1 - p)^γ is part of the loss: do not detach it.",
+        lambda right, wrong, loss, weight, yes: weight * wrong.detach() * loss,
     ),
 )
 _WAYS = (_by_logarithms, _by_cross_entropy, _by_probabilities)
@@ -416,6 +479,14 @@ _FOCAL_LOSS = Exercise(
         *(
             Mistake(hint, _focal(change, way))
             for hint, change in _WRONG_PRODUCTS
+            for way in _WAYS
+        ),
+        *(
+            Mistake(hint, _focal(_product, changed(way)))
+            for hint, changed in (
+                ("`gamma` is not heeded: it is the power of (1 - p).", _always_two),
+                ("γ is a power of (1 - p), and here it is a factor.", _as_factor),
+            )
             for way in _WAYS
         ),
         Mistake(

@@ -34,6 +34,8 @@ def _contrastive_cases() -> Iterator[Case]:
     points = torch.tensor([[0.3, 0.4], [0.3, 0.4], [3.0, 4.0]], dtype=torch.float64)
     origin, yes, no = torch.zeros_like(points), torch.tensor([True]), torch.zeros(1)
     no = no.bool()
+    # `F.pairwise_distance` adds 1e-6 before the root: right all the same.
+    loose = {"rtol": 1e-4, "atol": 1e-5}
     for name, row, same, value in (
         ("a pair that belongs together, 0.5 apart", 0, yes, 0.125),
         ("a pair of two classes, 0.5 apart", 0, no, 0.125),
@@ -41,7 +43,8 @@ def _contrastive_cases() -> Iterator[Case]:
         ("a pair that belongs together, 5 apart", 2, yes, 12.5),
     ):
         pair = points[row : row + 1], origin[:1], same
-        yield Case(name, pair, expected=torch.tensor(value, dtype=torch.float64))
+        due = torch.tensor(value, dtype=torch.float64)
+        yield Case(name, pair, expected=due, **loose)
     one, other = 0.4 * normal(12, 3), 0.4 * normal(12, 3, seed=1)
     same = torch.arange(12) % 3 == 0
     for margin in (0.5, 1.0, 2.0):
@@ -53,6 +56,7 @@ def _contrastive_cases() -> Iterator[Case]:
             same,
             margin=margin,
             gradient=margin == 1,
+            **loose,
         )
     yield Case(
         "two classes at one point",
@@ -121,6 +125,19 @@ def _not_squared(distance, same, margin):
     return torch.where(same, distance, (margin - distance).clamp(min=0))
 
 
+def _push_not_squared(distance, same, margin):
+    push = (margin - distance).clamp(min=0)
+    return torch.where(same, distance.square(), push)
+
+
+def _pull_not_squared(distance, same, margin):
+    return torch.where(same, distance, _right_pair(distance, same, margin))
+
+
+def _margin_of_one(distance, same, margin):
+    return _right_pair(distance, same, 1.0)
+
+
 def _bare_root(embeddings1, embeddings2, same, *, margin=1.0):
     """As the formula has it: 0 times infinity where two points are one."""
     _contrast(_right_pair, embeddings1, embeddings2, same, margin=margin)
@@ -159,6 +176,18 @@ _CONTRASTIVE_LOSS = Exercise(
         Mistake(
             "Both terms are squares: d² and max(0, margin − d)².",
             partial(_contrast, _not_squared),
+        ),
+        Mistake(
+            "What is missing to the margin is squared: max(0, margin − d)².",
+            partial(_contrast, _push_not_squared),
+        ),
+        Mistake(
+            "The distance of a pair that belongs together is squared: d²/2.",
+            partial(_contrast, _pull_not_squared),
+        ),
+        Mistake(
+            "`margin` is not heeded: yours is always 1.",
+            partial(_contrast, _margin_of_one),
         ),
         Mistake(
             "Take the mean over pairs, not the sum.",
@@ -248,6 +277,7 @@ def _choose(
     *,
     distance: Callable[[Tensor], Tensor] | None = None,
     lonely: bool = False,
+    itself: bool = False,
 ) -> tuple[Tensor, ...]:
     """The right answer but for who is chosen, or by which distance."""
     if embeddings.dim() != 2 or labels.shape != embeddings.shape[:1]:
@@ -256,7 +286,7 @@ def _choose(
         return (labels,) * 3
     apart = (distance or _apart)(embeddings)
     same = labels[:, None] == labels
-    partner = same & ~torch.eye(len(labels), dtype=torch.bool)
+    partner = same & (~torch.eye(len(labels), dtype=torch.bool) | torch.tensor(itself))
     anchors = partner.any(1) & (~same).any(1)
     anchors = anchors | torch.tensor(lonely)
     anchors = anchors.nonzero().flatten()
@@ -274,6 +304,21 @@ def _farthest(apart, allowed):
 
 def _nearest(apart, allowed):
     return apart.masked_fill(~allowed, torch.inf).argmin(1)
+
+
+def _last_farthest(apart, allowed):
+    flipped = apart.masked_fill(~allowed, -1).flip(1)
+    return len(apart) - 1 - flipped.argmax(1)
+
+
+def _last_nearest(apart, allowed):
+    flipped = apart.masked_fill(~allowed, torch.inf).flip(1)
+    return len(apart) - 1 - flipped.argmin(1)
+
+
+def _exchanged(embeddings, labels):
+    anchors, positives, negatives = _choose(_farthest, _nearest, embeddings, labels)
+    return anchors, negatives, positives
 
 
 def _nearest_of_all(apart, allowed):
@@ -323,6 +368,16 @@ _BATCH_HARD_TRIPLETS = Exercise(
             "An anchor without a partner or without a stranger makes no triplet: "
             "leave it out.",
             partial(_choose, _farthest, _nearest, lonely=True),
+        ),
+        Mistake(
+            "An anchor is not its own partner: take the diagonal out before you look "
+            "for the farthest.",
+            partial(_choose, _farthest, _nearest, itself=True),
+        ),
+        Mistake("The order is anchors, positives, negatives.", _exchanged),
+        Mistake(
+            "Of equal distances the first counts.",
+            partial(_choose, _last_farthest, _last_nearest),
         ),
         Mistake(
             "|a|² + |b|² − 2a·b loses its digits where points are far from the origin "
@@ -436,6 +491,10 @@ def _summed(a, p, n, m, margin1, margin2):
     return len(a) * _terms_by("negative", _squared, a, p, n, m, margin1, margin2)
 
 
+def _mean_of_squares(x, y):
+    return (x - y).square().mean(1)
+
+
 def _only_a_triplet(a, p, n, m, margin1, margin2):
     return (_squared(a, p) - _squared(a, n) + margin1).clamp(min=0).mean()
 
@@ -455,6 +514,15 @@ _QUADRUPLET_LOSS = Exercise(
             "The second term compares with the distance of the two negatives from "
             "each other, not of the second one from the anchor.",
             partial(_four, partial(_terms_by, "anchor", _squared)),
+        ),
+        Mistake(
+            "The second term compares with the distance of the two negatives from "
+            "each other, not of the second one from the positive.",
+            partial(_four, partial(_terms_by, "positive", _squared)),
+        ),
+        Mistake(
+            "A squared distance is the *sum* over the D numbers, not their mean.",
+            partial(_four, partial(_terms_by, "negative", _mean_of_squares)),
         ),
         Mistake(
             "Each term has a max(0, …) of its own: a term that is fulfilled must not "
@@ -556,8 +624,8 @@ def _recall_cases() -> Iterator[Case]:
     )
     yield Case(
         "equal distances",
-        (torch.ones(2, 3).double(), torch.tensor([1, 0]), torch.tensor([0, 1, 1]), 1),
-        expected=0.5,
+        (torch.ones(1, 3).double(), torch.tensor([1]), torch.tensor([0, 1, 1]), 1),
+        expected=0.0,
         hardening=True,
     )
     yield Case("k = 0", (distances, ours, theirs, 0), raises=ValueError)
@@ -589,6 +657,13 @@ def _recall(
     if not unanswered:
         right = right[answered]
     return measure(right, k).double().mean().item()
+
+
+def _exchanged_sets(distances, query_labels, gallery_labels, k):
+    """Every entry of the gallery asks for queries."""
+    if k < 1:
+        raise ValueError("k")
+    return _recall(_any_of, distances.T, gallery_labels, query_labels, k)
 
 
 def _any_of(right, k):
@@ -633,6 +708,11 @@ _RECALL_AT_K = Exercise(
         Mistake(
             "You look at rank k alone: any of the ranks 1 to k will do.",
             partial(_recall, _at_k_alone),
+        ),
+        Mistake(
+            "You sort the queries for each entry of the gallery. Rows are queries: "
+            "sort along dimension 1.",
+            _exchanged_sets,
         ),
         Mistake(
             "You let the k nearest vote. One right entry among them is enough.",
