@@ -14,9 +14,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lesson_utils import segmentation_metrics as sm
+from lesson_utils.common.colors import paint_classes
 from lesson_utils.common.schedules import one_cycle
 from lesson_utils.common.training import batch_of_step, drawer
-from lesson_utils.data.scenes import Scenes
+from lesson_utils.data.scenes import Scenes, stack_classes
 from lesson_utils.dilated_convolution import segmenter
 from studies.skeleton import Study
 
@@ -29,7 +31,6 @@ NETWORKS = {  # rates of six convolutions, and whether there is pooling
     "1-2-5": ((1, 2, 5) * 2, False),
     "pooled": ((1, 1, 1) * 2, True),
 }
-PALETTE = ("#e8e5de", "#d55e00", "#0072b2", "#009e73", "#e69f00")  # of the classes
 SHOWN = 4  # test scenes in the picture: the first ones
 
 
@@ -38,7 +39,7 @@ def main(arguments: list[str] | None = None) -> None:
     study = Study("dilated_convolution", __doc__, arguments, seeds=3)
     images, classes = scenes(TRAIN, seed=0)
     test_images, test_classes = scenes(TEST, seed=1)
-    columns = [test_images[:SHOWN], in_color(test_classes[:SHOWN])]
+    columns = [test_images[:SHOWN], paint_classes(test_classes[:SHOWN])]
     for name, (rates, pooled) in NETWORKS.items():
         networks: dict[int, nn.Module] = {}
         for seed in study.seeds:
@@ -52,7 +53,7 @@ def main(arguments: list[str] | None = None) -> None:
         network = networks.get(0) or trained(rates, pooled, 0, images, classes)
         with torch.no_grad():
             predicted = network(standardized(test_images[:SHOWN])).argmax(1)
-        columns.append(in_color(predicted))
+        columns.append(paint_classes(predicted))
     # (scenes, columns, 3, S, S), each pixel as large as two, to one wide picture
     table = (
         torch.stack(columns, dim=1).repeat_interleave(2, -1).repeat_interleave(2, -2)
@@ -73,13 +74,7 @@ def main(arguments: list[str] | None = None) -> None:
 def scenes(number: int, *, seed: int) -> tuple[Tensor, Tensor]:
     """Pictures (N, 3, S, S) and the class of each pixel (N, S, S), 0 for none."""
     drawn = Scenes(number, seed=seed, image_size=SIDE, max_objects=3)
-    images, classes = [], []
-    for index in range(number):
-        scene = drawn.describe(index)
-        weights = (scene.labels + 1)[:, None, None] * scene.masks  # no two overlap
-        images.append(scene.image)
-        classes.append(weights.sum(0))
-    return torch.stack(images), torch.stack(classes)
+    return stack_classes(drawn)
 
 
 def standardized(images: Tensor) -> Tensor:
@@ -115,14 +110,11 @@ def measure(network: nn.Module, images: Tensor, classes: Tensor) -> dict:
     predicted = torch.cat(
         [network(standardized(part)).argmax(1) for part in images.split(BATCH)]
     )
-    pairs = CLASSES * classes.flatten() + predicted.flatten()
-    counts = torch.bincount(pairs, minlength=CLASSES**2).view(CLASSES, CLASSES)
-    both = counts.diagonal().double()
-    iou = both / (counts.sum(0) + counts.sum(1) - both)
+    confusion = sm.confusion_matrix(predicted, classes, CLASSES)
     creature = (predicted > 0) == (classes > 0)
     return {
-        "accuracy": (both.sum() / counts.sum()).item(),
-        "mean_iou": iou.mean().item(),
+        "accuracy": sm.pixel_accuracy(confusion).item(),
+        "mean_iou": sm.mean_iou(confusion).item(),
         "creature_or_not": creature.float().mean().item(),
         "grain": grain(predicted),
     }
@@ -135,14 +127,6 @@ def grain(classes: Tensor) -> float:
     above, below = classes[:, :-2, 1:-1], classes[:, 2:, 1:-1]
     alone = ((inner != left) & (inner != right)) | ((inner != above) & (inner != below))
     return alone.float().mean().item()
-
-
-def in_color(classes: Tensor) -> Tensor:
-    """Classes (N, S, S) as pictures (N, 3, S, S)."""
-    colors = torch.tensor(
-        [[int(color[k : k + 2], 16) / 255 for k in (1, 3, 5)] for color in PALETTE]
-    )
-    return colors[classes].permute(0, 3, 1, 2)
 
 
 if __name__ == "__main__":

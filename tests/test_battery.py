@@ -43,6 +43,8 @@ IMAGES = rand(2, 3, 8, 8)
 LARGE = rand(1, 1, 161, 163)
 CODES = torch.randint(256, (3, 9), generator=DICE, dtype=torch.uint8)
 POOLED = bilinear.PooledNet(nn.Identity(), 6, 2, pooling="average")
+POINTS, NAMES = randn(5, 6), torch.tensor([0, 0, 1, 1, 2])  # and whose they are
+RANKING = rand(2, 5)
 PLACES = torch.arange(64).view(8, 8).expand(2, 3, 8, 8)  # of 81
 MASKS = torch.tensor([[[0.0, 1, 1], [0, 1, 0]], [[1, 0, 0], [1, 1, 0]]])
 LABELS = torch.tensor([0, 1])
@@ -52,6 +54,8 @@ BUCKETS = torch.tensor([0, 3, 2, 3, 1, 0])
 ONES, ZEROS = torch.ones(6), torch.zeros(6)
 MEAN = torch.full((3,), 0.5)
 GRAM = torch.eye(6).repeat(2, 1, 1) + 0.1
+SEGMENTED = torch.tensor([[0, 0, 1, 2], [1, 0, 2, 2]])
+CONFUSION = torch.tensor([[[6, 2, 0], [1, 3, 0], [2, 0, 1]]])
 
 
 class Classifier(nn.Module):
@@ -207,7 +211,41 @@ CALLS = {
     ],
     "gradient_features.shape_signature": [(((MAPS[0, 0], MAPS[0, 1]), (1.5, 2.0)), {})],
     "gradient_features.draw_glyphs": [((rand(2, 3, 5),), {"size": 5})],
+    "metric_learning.pairwise_distance": [
+        ((X, POINTS), {}),
+        ((X, POINTS), {"squared": True}),
+    ],
+    "metric_learning.unit_vectors": [((X,), {})],
+    "metric_learning.cosine_similarity": [((X, POINTS), {})],
+    "metric_learning.contrastive_loss": [((X, X.flip(0), LABELS == 0), {})],
+    "metric_learning.triplet_loss": [((X, X.flip(0), 0.5 * X), {})],
+    "metric_learning.quadruplet_loss": [((X, X.flip(0), 0.5 * X, 0.3 * X), {})],
+    "metric_learning.batch_hard_triplets": [((POINTS, NAMES), {})],
+    "metric_learning.semi_hard_triplets": [((POINTS, NAMES), {"margin": 2.0})],
+    "common.retrieval.recall_at_k": [((RANKING, LABELS, NAMES, 2), {})],
+    "common.retrieval.mean_average_precision": [((RANKING, LABELS, NAMES), {})],
+    "common.retrieval.cmc": [((RANKING, LABELS, NAMES), {})],
     "upsampling.resize_nearest": [((IMAGES, (5, 9)), {})],
+    # Segmentation.
+    "segmentation_metrics.confusion_matrix": [
+        ((SEGMENTED, SEGMENTED.flip(0), 3), {}),
+        ((SEGMENTED, SEGMENTED.flip(0), 3), {"ignore_index": 1}),
+    ],
+    **{
+        f"segmentation_metrics.{name}": [((CONFUSION,), {})]
+        for name in ("pixel_accuracy", "mean_pixel_accuracy", "frequency_weighted_iou")
+    },
+    **{
+        f"segmentation_metrics.{name}": [
+            ((CONFUSION,), {}),
+            ((CONFUSION,), {"ignore_index": 1}),
+        ]
+        for name in ("mean_iou", "dice")
+    },
+    "segmentation_metrics.class_iou": [((CONFUSION,), {})],
+    "segmentation_metrics.boundary_iou": [((MASKS, MASKS.flip(0)), {})],
+    "common.colors.paint_classes": [((SEGMENTED,), {})],
+    "common.segmenting.standardize": [((IMAGES,), {})],
     "upsampling.resize_bilinear": [
         ((IMAGES, (5, 9)), {}),
         ((IMAGES, 9), {"align_corners": True}),
@@ -217,6 +255,22 @@ CALLS = {
     "upsampling.max_unpool": [((IMAGES, PLACES, 9), {})],
     "upsampling.shrink": [((IMAGES, 2), {})],
     "upsampling.enlarge": [((IMAGES, 2), {})],
+    **{
+        f"classification_losses.{name}": [((X,), {})]
+        for name in (
+            *("zero_one_loss", "hinge_loss", "squared_hinge_loss"),
+            *("logistic_loss", "exponential_loss", "exponential_weights"),
+        )
+    },
+    "classification_losses.cross_entropy": [
+        ((X, LABELS), {"label_smoothing": smoothing}) for smoothing in (0.0, 0.1)
+    ],
+    "classification_losses.focal_loss": [
+        ((X, (X > 0).long()), {"gamma": gamma, "alpha": alpha})
+        for gamma in (0, 0.25, 0.5, 1.0, 1.5, 2.0, 5.0)
+        for alpha in (None, 0.25)
+    ],
+    "classification_losses.boosted_scores": [(([], X), {})],
     "pixel_losses.l1_loss": [((X, X.flip(0)), {})],
     "pixel_losses.l2_loss": [((X, X.flip(0)), {})],
     "pixel_losses.huber_loss": [((X, X.flip(0)), {"delta": 0.5})],
@@ -256,7 +310,7 @@ ELSEWHERE = {
         "dcgan.gradient_penalty",
         *("fine_tuning.find_head", "fine_tuning.replace_head", "fine_tuning.freeze"),
         *("fine_tuning.unfreeze", "fine_tuning.parameter_groups"),
-        "fine_tuning.hold_statistics",
+        *("fine_tuning.hold_statistics", "common.embedding.embed"),
         *("fine_tuning.extract_features", "single_shot.predict", "dcgan.train_step"),
         *("style_transfer.extract_features", "style_transfer.lbfgs"),
         *("receptive_field.layers_of", "receptive_field.effective_receptive_field"),
@@ -265,6 +319,10 @@ ELSEWHERE = {
         *("gan.train", "mc_loss.train", "style_transfer.transfer", "upsampling.train"),
         *("attention_pooling.train", "bilinear.fit_classifier", "pixel_losses.train"),
         "hashing.train",
+        *("classification_losses.fit_linear", "classification_losses.adaboost"),
+        "classification_losses.best_stump",
+        *("common.segmenting.train", "common.segmenting.segment"),
+        "metric_learning.train",
     ),
     "trains: a step of each is taken below": (
         *("dcgan.train", "fine_tuning.train", "single_shot.train"),
@@ -290,6 +348,7 @@ ELSEWHERE = {
         "common.classifying.plain_classifier",
         *("upsampling.sample_positions", "upsampling.bilinear_kernel"),
         "upsampling.super_resolver",
+        "common.segmenting.scene_segmenter",
     ),
 }
 # Modules of which no function takes tensors to compute with, or which are others'.
@@ -523,6 +582,8 @@ EXTREMES = {
 NOT_EXTREME = {
     ("common.generating.kernel_distance", "huge"): "the cube leaves float32",
     ("mc_loss.peak_hits", "flat"): "no map has a peak: NaN, as it says",
+    ("classification_losses.exponential_loss", "large"): "infinite, as it says",
+    ("segmentation_metrics.boundary_iou", "flat"): "of two empty masks NaN, as it says",
 }
 
 
@@ -545,7 +606,8 @@ def test_values_and_gradients_of_what_is_accepted(name, arguments, keywords, ext
         assert not any(t.isnan().any() for t in results)
     graph = [t for t in results if t.requires_grad]
     wanted = [t for t in tensors(inputs) if t.requires_grad]
-    if not graph or not wanted or extreme == "huge":  # slopes may leave float32 there
+    steep = (name, extreme) in NOT_EXTREME
+    if not graph or not wanted or steep or extreme == "huge":  # they leave float32
         return
     slopes = torch.autograd.grad(sum(t.sum() for t in graph), wanted, allow_unused=True)
     assert all(s.isfinite().all() for s in slopes if s is not None)
@@ -629,6 +691,47 @@ LAYER = importlib.import_module("lesson_utils.receptive_field").Layer(3)
 
 # For each function whose docstring has `Raises`: calls that must raise ValueError.
 BAD = {
+    "metric_learning.pairwise_distance": [((X, X[:, :5]), {}), ((INTS, X), {})],
+    "metric_learning.unit_vectors": [((INTS,), {})],
+    "metric_learning.cosine_similarity": [((X, X[0]), {}), ((X, INTS), {})],
+    "metric_learning.contrastive_loss": [
+        ((X, X[:1], LABELS == 0), {}), ((X, X, LABELS), {}),
+        ((X[:0], X[:0], LABELS[:0] == 0), {}),
+        *(((X, X, LABELS == 0), {"margin": m}) for m in (0, -1, NAN, INF, True)),
+    ],
+    "metric_learning.triplet_loss": [
+        ((X, X, X[:, :3]), {}), ((X[:0], X[:0], X[:0]), {}),
+        *(((X, X, X), {"margin": m}) for m in (-1, NAN, INF, True)),
+    ],
+    "metric_learning.quadruplet_loss": [
+        ((X, X, X, MAPS), {}), ((X[:0], X[:0], X[:0], X[:0]), {}),
+        *(((X, X, X, X), {n: m}) for n in ("margin1", "margin2") for m in (-1, NAN)),
+    ],
+    "metric_learning.batch_hard_triplets": [
+        ((X, NAMES), {}), ((X, LABELS.float()), {}), ((X[0], LABELS), {}),
+    ],
+    "metric_learning.semi_hard_triplets": [
+        ((X, NAMES), {}), ((X, LABELS), {"margin": -1}), ((X, LABELS[None]), {}),
+    ],
+    "metric_learning.train": [
+        ((nn.Flatten(), IMAGES, LABELS, None), {name: wrong, "progress": False})
+        for name in ("steps", "classes", "samples", "seed")
+        for wrong in (-1, True, NAN, INF)
+    ],
+    "common.embedding.embed": [
+        ((nn.Flatten(), IMAGES), {"batch_size": size}) for size in (0, 1.5, True)
+    ],
+    "common.retrieval.recall_at_k": [
+        *(((RANKING, LABELS, NAMES, k), {}) for k in (0, 1.5, True)),
+        ((RANKING, NAMES, NAMES, 1), {}), ((RANKING * NAN, LABELS, NAMES, 1), {}),
+        ((RANKING, LABELS + 9, NAMES, 1), {}),
+    ],
+    "common.retrieval.mean_average_precision": [
+        ((RANKING, LABELS, LABELS), {}), ((RANKING, LABELS + 9, NAMES), {}),
+    ],
+    "common.retrieval.cmc": [
+        ((RANKING, LABELS, NAMES), {"max_rank": 0}), ((RANKING, LABELS, LABELS), {}),
+    ],
     "mc_loss.channel_groups": [((3, 4), {}), ((True, 1), {}), ((4.0, 2), {})],
     "mc_loss.channel_mask": [
         ((3,), {"num_classes": 2, "keep": keep}) for keep in (0, 1.5, NAN, True)
@@ -893,6 +996,40 @@ BAD = {
         ]
         for name in ("resize_nearest", "resize_bilinear")
     },
+    "segmentation_metrics.confusion_matrix": [
+        ((SEGMENTED, SEGMENTED[0], 3), {}), ((SEGMENTED, SEGMENTED, 2), {}),
+        ((SEGMENTED - 1, SEGMENTED, 3), {}), ((1.0 * SEGMENTED, SEGMENTED, 3), {}),
+        ((SEGMENTED, SEGMENTED, 3.0), {}), ((SEGMENTED, SEGMENTED, 0), {}),
+        ((SEGMENTED, SEGMENTED, 3), {"ignore_index": True}),
+    ],
+    **{
+        f"segmentation_metrics.{name}": [
+            ((CONFUSION[0, :2],), {}), ((CONFUSION[0, 0],), {}), ((CONFUSION - 1,), {}),
+            ((NAN * CONFUSION,), {}),
+        ]
+        for name in ("pixel_accuracy", "mean_pixel_accuracy", "frequency_weighted_iou")
+    },
+    **{
+        f"segmentation_metrics.{name}": [
+            ((CONFUSION[0, :2],), {}), ((CONFUSION,), {"ignore_index": 1.5}),
+        ]
+        for name in ("class_iou", "mean_iou", "dice")
+    },
+    "segmentation_metrics.boundary_iou": [
+        ((MASKS, MASKS[0]), {}), ((MASKS, MASKS), {"distance": 0}),
+        ((MASKS, MASKS / 2), {}),
+    ],
+    "common.colors.paint_classes": [((SEGMENTED + 3,), {}), ((SEGMENTED - 1,), {})],
+    "common.segmenting.standardize": [((IMAGES[0],), {}), ((2 + IMAGES,), {})],
+    "common.segmenting.segment": [
+        ((nn.Identity(), IMAGES[:0]), {}), ((nn.Identity(), 2 + IMAGES), {}),
+        ((nn.Identity(), IMAGES), {"batch_size": 0}),
+    ],
+    "common.segmenting.train": [
+        ((nn.Conv2d(3, 2, 1), IMAGES, SEGMENTED), {}),
+        ((nn.Conv2d(3, 2, 1), 2 + IMAGES, IMAGES[:, 0].long()), {}),
+        ((nn.Conv2d(3, 2, 1), IMAGES, IMAGES[:, 0].long()), {"steps": 0}),
+    ],
     "upsampling.sample_positions": [((0, 4), {}), ((4, 1.5), {})],
     "upsampling.pixel_shuffle": [
         ((IMAGES, 2), {}), ((IMAGES[0], 1), {}), ((IMAGES, 0), {}),
@@ -1080,12 +1217,39 @@ BAD = {
         for name in ("steps", "batch_size", "learning_rate", "weight_decay")
         for wrong in (-1, True, NAN, INF)
     ],
+    **{
+        f"classification_losses.{name}": [((INTS,), {})]
+        for name in (
+            *("zero_one_loss", "hinge_loss", "squared_hinge_loss"),
+            *("logistic_loss", "exponential_loss", "exponential_weights"),
+        )
+    },
+    "classification_losses.cross_entropy": [
+        ((INTS, LABELS), {}), ((X[:0], LABELS[:0]), {}), ((X, LABELS + 5), {}),
+        ((X, LABELS.float()), {}), ((X, LABELS), {"label_smoothing": 1.1}),
+    ],
+    "classification_losses.focal_loss": [
+        ((INTS, INTS), {}), ((X, X), {}), ((X, LABELS), {}),
+        ((X, INTS), {"gamma": -1}), ((X, INTS), {"alpha": 1.1}),
+    ],
+    "classification_losses.fit_linear": [
+        ((X, LABELS[:1], abs), {}), ((X[:0], LABELS[:0], abs), {}),
+        ((INTS, LABELS, abs), {}), ((X, LABELS, abs), {"decay": -1}),
+        ((X, LABELS, abs), {"steps": 0.5}),
+    ],
+    "classification_losses.best_stump": [
+        ((X, LABELS, SCORES[:2]), {}), ((X[:, :1] * 0, 2 * LABELS - 1, SCORES[:2]), {}),
+    ],
+    "classification_losses.adaboost": [
+        ((X, LABELS, 2), {}), ((X, 2 * LABELS - 1, 0), {}), ((X[0], SIGNS, 2), {}),
+    ],
 }  # fmt: skip
 # Not a ValueError.
 OTHER_ERRORS = {
     "common.training.require_finite": "FloatingPointError: its own tests",
     "dcgan.creature_generator": "of its files, as are those of the backbones' tests",
     "upsampling.super_resolver": "of its files, as are those of the backbones' tests",
+    "common.segmenting.scene_segmenter": "of its files, likewise",
 }
 
 

@@ -281,3 +281,24 @@ def test_plans():
     assert torch.equal(every[1][0], Creatures(3, seed=3)[1][0])
     with pytest.raises(ValueError, match="plans must name at least one of"):
         Creatures(3, plans=("dog",))
+
+
+def test_views_are_of_the_same_creature():
+    """Nearer to its own other views than to another creature's, as a rule."""
+    drawn = Creatures(30, seed=4, image_size=32)
+    one, other = (torch.stack([drawn.view(i, k) for i in range(30)]) for k in (0, 1))
+    apart = torch.cdist(one.flatten(1), other.flatten(1))
+    assert (apart.argmin(1) == torch.arange(30)).double().mean() > 0.5
+    assert apart.diagonal().min() > 0.5
+    assert torch.equal(drawn.view(-1, 2), drawn.view(29, 2))
+    for image in (one, other):
+        assert (image[:, :, 0, 0] == 1).all()
+        assert image.min() >= 0
+        assert image.max() <= 1
+
+
+def test_views_that_will_not_do():
+    with pytest.raises(IndexError):
+        Creatures(3).view(3, 0)
+    with pytest.raises(ValueError, match="number must be a whole number >= 0"):
+        Creatures(3).view(0, -1)

@@ -98,6 +98,18 @@ def _turned_round(e, d):
     return _pieces(d * (e - d / 2), e**2 / 2, e, d)
 
 
+def _too_low(e, d):
+    return _pieces(e**2 / 2, d * (e - d), e, d)
+
+
+def _delta_one(e, d):
+    return _pieces(e**2 / 2, e - 1 / 2, e, 1.0)
+
+
+def _doubled(e, d):
+    return 2 * _pieces(e**2 / 2, d * (e - d / 2), e, d)
+
+
 def _flat_tail(e, d):
     return e.clamp(max=d) ** 2 / 2
 
@@ -115,6 +127,13 @@ def _huber_of_sum(predictions, targets, *, delta=1.0):
     """The rule for the mean error, and not the mean of the rule."""
     e = _distance(predictions, targets, delta).mean()
     return F.huber_loss(e, torch.zeros_like(e), delta=delta)
+
+
+def _signed(predictions, targets, *, delta=1.0):
+    """Without the absolute value: negative errors stay on the square."""
+    _distance(predictions, targets, delta)
+    e = predictions - targets
+    return _pieces(e**2 / 2, delta * (e - delta / 2), e, delta).mean()
 
 
 def _broadcasts(predictions, targets, *, delta=1.0):
@@ -138,6 +157,25 @@ _HUBER = Exercise(
             "The line must meet the parabola: delta · (e − delta / 2). Yours jumps "
             "at delta.",
             partial(_huber_by, _jumps),
+        ),
+        Mistake(
+            "At delta the line must meet the parabola, delta² / 2: subtract delta / 2 "
+            "from e, not delta.",
+            partial(_huber_by, _too_low),
+        ),
+        Mistake(
+            "`delta` is not heeded: yours begins its line at 1.",
+            partial(_huber_by, _delta_one),
+        ),
+        Mistake(
+            "Everything is twice as large as it should be: half the square, and "
+            "delta · (e − delta / 2).",
+            partial(_huber_by, _doubled),
+        ),
+        Mistake(
+            "Take the absolute value of the error first: large negative errors belong "
+            "on the line, too.",
+            _signed,
         ),
         Mistake(
             "The line's slope is delta, not 1: delta · (e − delta / 2).",
@@ -192,23 +230,26 @@ def _decibels(images1: Tensor, images2: Tensor, *, data_range: float = 1.0) -> T
 
 
 def _psnr_cases() -> Iterator[Case]:
-    black = torch.zeros(1, 1, 2, 2)
-    tenth = torch.full_like(black, 0.1)
-    yield Case("a difference of 0.1", (black, tenth), expected=torch.tensor([20.0]))
+    # A float64 answer is right as well: scikit-image's is one.
+    loose = {"same_dtype": False, "rtol": 1e-5, "atol": 1e-5}
+    black = torch.zeros(2, 1, 2, 2)
+    gray = torch.full_like(black, 0.1)
+    gray[1] = 0.01
+    due = torch.tensor([20.0, 40.0])
+    yield Case("differences of 0.1 and 0.01", (black, gray), expected=due, **loose)
     one = torch.tensor([[[[1.0, 0.0], [0.0, 0.0]]]])
-    yield Case(
-        "one pixel of four wrong by 1",
-        (one, black),
-        expected=torch.tensor([10 * math.log10(4)]),
-    )
+    due = torch.tensor([10 * math.log10(4)])
+    yield Case("one pixel of four wrong by 1", (one, black[:1]), expected=due, **loose)
     x, y = uniform(3, 3, 4, 5), uniform(3, 3, 4, 5, seed=1)
     y = torch.lerp(x, y, torch.tensor([0.1, 0.5, 1.0]).double().view(3, 1, 1, 1))
-    yield Case.from_reference("three pictures, a value for each", _decibels, x, y)
     yield Case.from_reference(
-        "values from 0 to 255", _decibels, 255 * x, 255 * y, data_range=255.0
+        "three pictures, a value for each", _decibels, x, y, **loose
     )
     yield Case.from_reference(
-        "values from -1 to 1", _decibels, 2 * x - 1, 2 * y - 1, data_range=2.0
+        "values from 0 to 255", _decibels, 255 * x, 255 * y, data_range=255.0, **loose
+    )
+    yield Case.from_reference(
+        "values from -1 to 1", _decibels, 2 * x - 1, 2 * y - 1, data_range=2.0, **loose
     )
     inf = torch.tensor([math.inf], dtype=torch.float64)
     yield Case("two equal pictures", (x[:1], x[:1]), expected=inf, hardening=True)
@@ -242,6 +283,17 @@ def _psnr_of_batch(images1, images2, *, data_range=1.0):
     return (10 * (data_range**2 / mean).log10()).expand(len(images1)).clone()
 
 
+def _psnr_of_all(images1, images2, *, data_range=1.0):
+    mean = _mean_square(images1, images2, data_range).mean()
+    return 10 * (data_range**2 / mean).log10()
+
+
+def _psnr_of_channels(images1, images2, *, data_range=1.0):
+    _mean_square(images1, images2, data_range)
+    mean = (images1 - images2).square().mean((2, 3))
+    return 10 * (data_range**2 / mean).log10().mean(1)
+
+
 def _psnr_mean(images1, images2, *, data_range=1.0):
     return pixel_losses.psnr(images1, images2, data_range=data_range).mean()
 
@@ -255,6 +307,12 @@ def _psnr_of_absolute(images1, images2, *, data_range=1.0):
     _mean_square(images1, images2, data_range)
     mean = (images1 - images2).abs().mean((1, 2, 3))
     return 20 * (data_range / mean).log10()
+
+
+def _psnr_absolute_in_place(images1, images2, *, data_range=1.0):
+    _mean_square(images1, images2, data_range)
+    mean = (images1 - images2).abs().mean((1, 2, 3))
+    return 10 * (data_range**2 / mean).log10()
 
 
 _PSNR = Exercise(
@@ -289,6 +347,16 @@ _PSNR = Exercise(
             _psnr_of_batch,
         ),
         Mistake(
+            "This is one value for all pictures together: take the mean over channels, "
+            "rows and columns of each.",
+            _psnr_of_all,
+        ),
+        Mistake(
+            "Take the mean of the squares over the channels as well, and the logarithm "
+            "of that: a mean of decibels is another number.",
+            _psnr_of_channels,
+        ),
+        Mistake(
             "Return a value for each picture, (B,), and not their mean.", _psnr_mean
         ),
         Mistake(
@@ -299,6 +367,10 @@ _PSNR = Exercise(
         Mistake(
             "You take the mean absolute error. Square first, then take the mean.",
             _psnr_of_absolute,
+        ),
+        Mistake(
+            "You take the mean absolute error. Square first, then take the mean.",
+            _psnr_absolute_in_place,
         ),
     ),
     hints=(
@@ -361,6 +433,14 @@ def _statistics_cases() -> Iterator[Case]:
         gradient=True,
     )
     yield Case.from_reference("a picture and itself", _by_unfold, x, x)
+    yield Case.from_reference(
+        "a window of 4, whose middle lies between pixels",
+        _by_unfold,
+        x,
+        y,
+        window_size=4,
+        hardening=True,
+    )
     yield Case(
         "pictures smaller than the window", (x[..., :8], y[..., :8]), raises=ValueError
     )
@@ -426,6 +506,22 @@ def _squares(m1, m2, v1, v2, c):
     return m1, m2, v1 + m1**2, v2 + m2**2, c + m1 * m2
 
 
+def _sample(images1, images2, *, window_size=11, sigma=1.5):
+    """Variances times n / (n - 1), as scikit-image has them by default."""
+    factor = window_size**2 / (window_size**2 - 1)
+    return _statistics_by(
+        images1,
+        images2,
+        window_size=window_size,
+        sigma=sigma,
+        change=lambda a, b, *rest: (a, b, *(factor * each for each in rest)),
+    )
+
+
+def _sigma_unheeded(images1, images2, *, window_size=11, sigma=1.5):
+    return _statistics_by(images1, images2, window_size=window_size)
+
+
 def _padded(images1, images2, *, window_size=11, sigma=1.5):
     window = _window(window_size, sigma)
     if min(images1.shape[2:]) < window_size:
@@ -470,14 +566,12 @@ _STATISTICS = Exercise(
         Mistake(
             "The weights add up to 1, and the variance is divided by that: no n / "
             "(n − 1).",
-            partial(
-                _statistics_by,
-                change=lambda a, b, v, w, c: (
-                    a,
-                    b,
-                    *(m * 121 / 120 for m in (v, w, c)),
-                ),
-            ),
+            _sample,
+        ),
+        Mistake("`sigma` is not heeded: yours is always 1.5.", _sigma_unheeded),
+        Mistake(
+            "The order is: both means, both variances, covariance.",
+            partial(_statistics_by, change=lambda a, b, v, w, c: (a, v, b, w, c)),
         ),
         Mistake(
             "Covariance, not correlation: do not divide by the deviations.",

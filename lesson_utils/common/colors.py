@@ -11,6 +11,38 @@ from torch import Tensor
 
 from lesson_utils.common.require import require_colors, require_share
 
+# Of a segmentation: the background, and kinds that stay apart for color-blind eyes.
+CLASS_COLORS = ("#e8e5de", "#d55e00", "#0072b2", "#009e73", "#e69f00")
+
+
+def paint_classes(classes: Tensor) -> Tensor:
+    """A map of classes as a picture, in the colors of `CLASS_COLORS`.
+
+    Args:
+        classes: (..., H, W), int64, from 0 to 4.
+
+    Returns:
+        (..., 3, H, W), float32, in [0, 1].
+
+    Raises:
+        ValueError: a class has no color.
+
+    Source: the colors are Okabe and Ito's.
+    """
+    if classes.numel() and not 0 <= classes.min() <= classes.max() < len(CLASS_COLORS):
+        raise ValueError(
+            f"classes must lie in [0, {len(CLASS_COLORS) - 1}], got "
+            f"[{classes.min()}, {classes.max()}]"
+        )
+    colors = torch.tensor(
+        [
+            [int(color[k : k + 2], 16) / 255 for k in (1, 3, 5)]
+            for color in CLASS_COLORS
+        ],
+        dtype=torch.float32,
+    )
+    return colors.to(classes.device)[classes].movedim(-1, -3)
+
 
 def to_gray(images: Tensor) -> Tensor:
     """The lightness of each pixel, as the eye weighs red, green and blue.

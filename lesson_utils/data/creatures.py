@@ -201,6 +201,42 @@ class Creatures(Dataset):
         creature = self.describe(index)
         return torch.cat([creature.image, creature.mask[None].float()])
 
+    def view(self, index: int, number: int) -> Tensor:
+        """The same creature again, in another pose and in other light.
+
+        Its limbs and its size have moved a little, it may be mirrored, and the light's
+        place, strength and color are others. What `Attributes` says is as it was.
+
+        Args:
+            index: 0 to `num_images` - 1; a negative one counts from the end.
+            number: which view, from 0; none is the picture `creatures[index]`.
+
+        Returns:
+            (3, S, S), float32, in [0, 1], on white.
+
+        Raises:
+            IndexError: the index is out of range.
+            ValueError: `number` is no whole number >= 0.
+        """
+        require_whole("number", number, 0)
+        seed = f"{self.seed} {self._position(index)}"
+        own, moved = _Moved(seed), Random(f"{seed} view {number}")
+        attributes = _draw_lots(own, self.classes, self.plans)
+        own.moved = moved
+        indices = paint(
+            _assemble(attributes, own),
+            self.image_size,
+            fill=moved.uniform(0.75, 0.97),
+            light_angle=moved.uniform(0.1, 0.9) * pi,
+            flip=moved.random() < 0.5,
+        )
+        table = _color_table(attributes.type, attributes.palette, attributes.iris)
+        strength = moved.uniform(0.45, 1.1)
+        cast = np.float32([[strength * moved.uniform(0.8, 1.2)] for _ in "RGB"])
+        table = np.minimum(table * cast, 1)
+        table[:, :4] = 1  # the background stays white
+        return _image(indices, table)
+
     def _draw(self, index: int) -> tuple[np.ndarray, np.ndarray, Attributes]:
         """Colour indices (S, S), the colour table (3, num_colours), attributes."""
         dice = Random(f"{self.seed} {self._position(index)}")
@@ -223,6 +259,20 @@ class Creatures(Dataset):
                 f"index {index} is out of range for {self.num_images} images"
             )
         return position
+
+
+class _Moved(Random):
+    """Dice that fall as those of a seed, but for lengths and angles, which move."""
+
+    moved: Random | None = None
+
+    def uniform(self, a: float, b: float) -> float:
+        """The seed's number, moved by up to a third of the range, and kept in it."""
+        value = super().uniform(a, b)
+        if self.moved is None:
+            return value
+        shift = self.moved.uniform(-1, 1) * (b - a) / 3
+        return min(max(value + shift, min(a, b)), max(a, b))
 
 
 def _require_names(kind: str, names: Sequence[str], known: tuple[str, ...]) -> None:

@@ -266,6 +266,28 @@ def stack_scenes(data: Dataset) -> tuple[Tensor, Tensor]:
     )
 
 
+def stack_classes(data: Scenes) -> tuple[Tensor, Tensor]:
+    """All scenes of a data set in memory, with the class of each pixel.
+
+    Args:
+        data: the scenes, pictures of S x S pixels.
+
+    Returns:
+        The images, (N, 3, S, S), float32, in [0, 1], and the classes, (N, S, S), int64:
+        0 for the background, else 1 + the position of the creature's type in
+        `data.classes`.
+
+    Source: the definition.
+    """
+    images, classes = [], []
+    for index in range(len(data)):
+        scene = data.describe(index)
+        kinds = (scene.labels + 1)[:, None, None]
+        images.append(scene.image)
+        classes.append((kinds * scene.masks).sum(0))  # no two masks overlap
+    return torch.stack(images), torch.stack(classes)
+
+
 def flip(
     images: Tensor, labels: Tensor, *, generator: torch.Generator | None = None
 ) -> tuple[Tensor, Tensor]:

@@ -274,6 +274,8 @@ def _reached(card: dict) -> str:
         return f"accuracy {card['accuracy']} {over}"
     if "map50" in card:
         return f"mAP@0.5 {card['map50']} {over}"
+    if "mean_iou" in card:
+        return f"mean IoU {card['mean_iou']} {over}"
     return f"distance of colors {card['colors']}"
 
 
