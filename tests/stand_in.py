@@ -77,7 +77,10 @@ class StandIn(Tensor):
         if function is torch.ops.aten._to_copy.default:
             kwargs.setdefault("device", "cpu")
         result = function(*tree_map(_inside, args), **tree_map(_inside, kwargs))
-        if function._schema.name.endswith("_") and isinstance(args[0], StandIn):
+        # add_ works in place, and __and__, which ends alike, does not.
+        name = function._schema.name.removeprefix("aten::")
+        in_place = name.endswith("_") and not name.startswith("__")
+        if (in_place or name.startswith("__i")) and isinstance(args[0], StandIn):
             return args[0]  # changed in place
         return tree_map(lambda t: wrap(t) if isinstance(t, Tensor) else t, result)
 

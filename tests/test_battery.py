@@ -41,6 +41,7 @@ SCORES = torch.tensor([0.9, 0.8, 0.7])
 MAPS, X = randn(2, 6, 4, 4), randn(2, 6)
 IMAGES = rand(2, 3, 8, 8)
 LARGE = rand(1, 1, 161, 163)
+CODES = torch.randint(256, (3, 9), generator=DICE, dtype=torch.uint8)
 POOLED = bilinear.PooledNet(nn.Identity(), 6, 2, pooling="average")
 POINTS, NAMES = randn(5, 6), torch.tensor([0, 0, 1, 1, 2])  # and whose they are
 RANKING = rand(2, 5)
@@ -281,6 +282,15 @@ CALLS = {
     "pixel_losses.ssim": [((IMAGES, IMAGES.flip(0)), {"window_size": 5})],
     "pixel_losses.ms_ssim": [((LARGE, 0.5 * (LARGE + LARGE.flip(2))), {})],
     "pixel_losses.mixed_loss": [((LARGE[..., :12], LARGE[..., 12:24]), {})],
+    "hashing.sign_codes": [((X,), {})],
+    "hashing.pack_codes": [((X > 0,), {})],
+    "hashing.hamming_distance": [((CODES, CODES.flip(0)), {})],
+    "hashing.search": [((CODES, CODES[:2], 2), {})],
+    "hashing.precision": [((CODES, CODES[:, 0], CODES[:2], LABELS), {"k": 2})],
+    "hashing.expected_collisions": [((X, X.flip(0), 8), {})],
+    "hashing.quantization_loss": [((X,), {})],
+    "hashing.balance_loss": [((X,), {})],
+    "hashing.hashing_loss": [((X, LABELS), {"beta": 0.1})],
 }
 
 # Public, and not in `CALLS`: why.
@@ -290,7 +300,7 @@ ELSEWHERE = {
         "augmentation.random_affine",
         *("augmentation.sample_crop", "augmentation.random_resized_crop"),
         *("common.colors.color_jitter", "augmentation.mixup", "augmentation.cutmix"),
-        "mc_loss.channel_mask",
+        *("mc_loss.channel_mask", "hashing.random_hyperplanes"),
     ),
     "takes or changes networks: by the tests of their modules": (
         *("common.probes.gradient_norms", "common.classifying.average_over_views"),
@@ -308,6 +318,7 @@ ELSEWHERE = {
     "trains where its networks are: by the tests of their modules": (
         *("gan.train", "mc_loss.train", "style_transfer.transfer", "upsampling.train"),
         *("attention_pooling.train", "bilinear.fit_classifier", "pixel_losses.train"),
+        "hashing.train",
         *("classification_losses.fit_linear", "classification_losses.adaboost"),
         "classification_losses.best_stump",
         *("common.segmenting.train", "common.segmenting.segment"),
@@ -1048,6 +1059,32 @@ BAD = {
     },
     "pixel_losses.mixed_loss": [
         ((LARGE, LARGE), {"alpha": 1.5}), ((IMAGES, IMAGES), {}),
+    ],
+    "hashing.sign_codes": [((X * NAN,), {}), ((INTS,), {})],
+    "hashing.pack_codes": [((X,), {}), ((X[0] > 0,), {}), ((X[:, :0] > 0,), {})],
+    "hashing.hamming_distance": [
+        ((CODES, CODES[:, :2]), {}), ((CODES, CODES.long()), {}), ((X[0], CODES), {}),
+    ],
+    "hashing.search": [
+        ((CODES, CODES, k), {}) for k in (0, 4, 1.5, True)
+    ],
+    "hashing.precision": [
+        ((CODES, LABELS, CODES, LABELS), {"k": 1}),
+        ((CODES, CODES[:, 0], CODES, LABELS), {"k": 1}),
+        ((CODES, CODES[:, 0], CODES, CODES[:, 0]), {"k": 4}),
+    ],
+    "hashing.random_hyperplanes": [((0, 4), {}), ((4, 1.5), {})],
+    "hashing.expected_collisions": [
+        ((X, X[:1]), {}), ((X, 0 * X), {}), ((X * NAN, X), {}), ((X, X, 0), {}),
+    ],
+    "hashing.quantization_loss": [((X[0],), {}), ((X[:0],), {}), ((INTS,), {})],
+    "hashing.balance_loss": [((X[0],), {}), ((X[:0],), {})],
+    "hashing.hashing_loss": [
+        ((X, LABELS[:1]), {}), ((X[:1], LABELS[:1]), {}),
+        *(((X, LABELS), {name: -1.0}) for name in ("margin", "alpha", "beta")),
+    ],
+    "hashing.train": [
+        ((function("hashing.HashNet")(4), rand(2, 1, 28, 28), LABELS[:1]), {}),
     ],
     "pixel_losses.train": [
         ((None, IMAGES[:, :1], None), {}),
