@@ -46,10 +46,10 @@ def pairwise_distance(a: Tensor, b: Tensor, *, squared: bool = False) -> Tensor:
     require_shape("b", b, "M D", floating=True, D=a.shape[1])
     a, b = at_least_float32(a), at_least_float32(b)
     rows = max(1, 2**22 // max(1, b.numel()))  # at once, for the memory's sake
-    squares = torch.cat(
-        [(part[:, None] - b).square().sum(dim=2) for part in a.split(rows)]
-    )  # (N, M)
-    return squares if squared else _safe_root(squares)
+    # Of a difference of 0, vector_norm takes the slope as 0: a bare root has none.
+    parts = [torch.linalg.vector_norm(x[:, None] - b, dim=2) for x in a.split(rows)]
+    distance = torch.cat(parts)  # (N, M)
+    return distance.square() if squared else distance
 
 
 def unit_vectors(values: Tensor) -> Tensor:

@@ -44,7 +44,7 @@ LARGE = rand(1, 1, 161, 163)
 CODES = torch.randint(256, (3, 9), generator=DICE, dtype=torch.uint8)
 POOLED = bilinear.PooledNet(nn.Identity(), 6, 2, pooling="average")
 POINTS, NAMES = randn(5, 6), torch.tensor([0, 0, 1, 1, 2])  # and whose they are
-RANKING = rand(2, 5)
+RANKING, COSINES = rand(2, 5), 1.6 * rand(2, 4) - 0.8
 PLACES = torch.arange(64).view(8, 8).expand(2, 3, 8, 8)  # of 81
 MASKS = torch.tensor([[[0.0, 1, 1], [0, 1, 0]], [[1, 0, 0], [1, 1, 0]]])
 LABELS = torch.tensor([0, 1])
@@ -216,6 +216,25 @@ CALLS = {
         ((X, POINTS), {"squared": True}),
     ],
     "metric_learning.unit_vectors": [((X,), {})],
+    "margin_softmax.cosine_logits": [((X, POINTS), {})],
+    "margin_softmax.sphereface_logits": [
+        ((COSINES, SCORES[:2], LABELS), {}),
+        (
+            (
+                COSINES,
+                SCORES[:2],
+                LABELS,
+            ),
+            {"margin": 1},
+        ),
+    ],
+    "margin_softmax.cosface_logits": [((COSINES, LABELS), {"scale": 4.0})],
+    "margin_softmax.arcface_logits": [((COSINES, LABELS), {"scale": 4.0})],
+    "common.verification.accept_rates": [((RANKING[0], NAMES == 0), {})],
+    "common.verification.tar_at_far": [((RANKING[0], NAMES == 0, 0.5), {})],
+    "common.verification.fold_accuracy": [
+        ((RANKING.flatten(), (NAMES == 0).repeat(2)), {"folds": 2}),
+    ],
     "metric_learning.cosine_similarity": [((X, POINTS), {})],
     "metric_learning.contrastive_loss": [((X, X.flip(0), LABELS == 0), {})],
     "metric_learning.triplet_loss": [((X, X.flip(0), 0.5 * X), {})],
@@ -301,6 +320,7 @@ ELSEWHERE = {
         *("augmentation.sample_crop", "augmentation.random_resized_crop"),
         *("common.colors.color_jitter", "augmentation.mixup", "augmentation.cutmix"),
         *("mc_loss.channel_mask", "hashing.random_hyperplanes"),
+        "margin_softmax.sample_classes",
     ),
     "takes or changes networks: by the tests of their modules": (
         *("common.probes.gradient_norms", "common.classifying.average_over_views"),
@@ -322,7 +342,7 @@ ELSEWHERE = {
         *("classification_losses.fit_linear", "classification_losses.adaboost"),
         "classification_losses.best_stump",
         *("common.segmenting.train", "common.segmenting.segment"),
-        "metric_learning.train",
+        *("metric_learning.train", "margin_softmax.train"),
     ),
     "trains: a step of each is taken below": (
         *("dcgan.train", "fine_tuning.train", "single_shot.train"),
@@ -349,6 +369,8 @@ ELSEWHERE = {
         *("upsampling.sample_positions", "upsampling.bilinear_kernel"),
         "upsampling.super_resolver",
         "common.segmenting.scene_segmenter",
+        *("margin_softmax.boundary_angle", "margin_softmax.largest_margin"),
+        "margin_softmax.smallest_scale",
     ),
 }
 # Modules of which no function takes tensors to compute with, or which are others'.
@@ -687,10 +709,56 @@ INTS = torch.ones(2, 6).long()
 CHANNEL_NET = importlib.import_module("lesson_utils.mc_loss").ChannelNet(
     nn.Identity(), 6, 2, 3
 )
+PLAIN_NET = nn.Sequential(nn.Flatten(), nn.Linear(192, 192))
+HEAD = importlib.import_module("lesson_utils.margin_softmax").MarginHead(
+    192, 2, loss="cosface", margin=0.1, scale=4
+)
 LAYER = importlib.import_module("lesson_utils.receptive_field").Layer(3)
 
 # For each function whose docstring has `Raises`: calls that must raise ValueError.
 BAD = {
+    "margin_softmax.cosine_logits": [((X, X[:, :5]), {}), ((INTS, X), {})],
+    "margin_softmax.sphereface_logits": [
+        ((COSINES, SCORES, LABELS), {}), ((3 * COSINES, SCORES[:2], LABELS), {}),
+        *(((COSINES, SCORES[:2], LABELS), {"margin": m}) for m in (0, 1.5, True)),
+    ],
+    "margin_softmax.cosface_logits": [
+        ((COSINES, LABELS + 3), {}), ((COSINES * NAN, LABELS), {}),
+        *(((COSINES, LABELS), {"margin": m}) for m in (-1, NAN, INF, True)),
+        *(((COSINES, LABELS), {"scale": s}) for s in (0, NAN, INF, True)),
+    ],
+    "margin_softmax.arcface_logits": [
+        ((COSINES, LABELS - 1), {}), ((2 + COSINES, LABELS), {}), ((X[0], LABELS), {}),
+        *(((COSINES, LABELS), {"margin": m}) for m in (-1, 3.2, NAN, INF, True)),
+        *(((COSINES, LABELS), {"scale": s}) for s in (0, NAN, INF, True)),
+    ],
+    "margin_softmax.boundary_angle": [
+        *(((angle,), {"loss": "softmax"}) for angle in (0, 4, NAN, True)),
+        ((1.0,), {"loss": "hinge"}), ((1.0,), {"loss": "arcface", "margin": 1.1}),
+        ((1.0,), {"loss": "sphereface", "margin": 1.5}),
+    ],
+    "margin_softmax.largest_margin": [((10, 5), {}), ((1, 2), {}), ((10, True), {})],
+    "margin_softmax.smallest_scale": [
+        ((1, 0.5), {"other": 0}), ((10, 1), {"other": 0}), ((10, 0.5), {"other": 1}),
+    ],
+    "margin_softmax.train": [
+        ((PLAIN_NET, HEAD, IMAGES, LABELS), {name: wrong, "progress": False})
+        for name in ("steps", "batch_size", "seed")
+        for wrong in (-1, True, NAN, INF)
+    ],
+    "margin_softmax.sample_classes": [
+        ((LABELS, 9, number), {"generator": DICE}) for number in (1, 10, 2.5, True)
+    ],
+    "common.verification.accept_rates": [
+        ((RANKING[0], NAMES), {}), ((RANKING[0] * NAN, NAMES == 0), {}),
+        ((RANKING[0], NAMES >= 0), {}), ((RANKING, NAMES == 0), {}),
+    ],
+    "common.verification.tar_at_far": [
+        ((RANKING[0], NAMES == 0, far), {}) for far in (-1, 2, NAN, True)
+    ],
+    "common.verification.fold_accuracy": [
+        ((RANKING[0], NAMES == 0), {"folds": n}) for n in (1, 6, 2.5, True)
+    ],
     "metric_learning.pairwise_distance": [((X, X[:, :5]), {}), ((INTS, X), {})],
     "metric_learning.unit_vectors": [((INTS,), {})],
     "metric_learning.cosine_similarity": [((X, X[0]), {}), ((X, INTS), {})],
