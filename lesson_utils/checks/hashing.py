@@ -25,9 +25,9 @@ def _bits(*shape: int, seed: int = 0) -> Tensor:
 
 
 def _pack_cases() -> Iterator[Case]:
-    code = torch.tensor([[1, 0, 0, 0, 0, 0, 1, 1]]).bool()
-    due = torch.tensor([[131]], dtype=torch.uint8)
-    yield Case("eight bits: 128 + 2 + 1", (code,), expected=due)
+    codes = torch.tensor([[1, 0, 0, 0, 0, 0, 1, 1], [0, 1, 0, 0, 0, 0, 0, 0]]).bool()
+    due = torch.tensor([[131], [64]], dtype=torch.uint8)
+    yield Case("two codes of eight bits: 128 + 2 + 1, and 64", (codes,), expected=due)
     three = torch.tensor([[1, 0, 1]]).bool()
     due = torch.tensor([[160]], dtype=torch.uint8)
     yield Case("three bits: 128 + 32, and zeros", (three,), expected=due)
@@ -75,6 +75,25 @@ def _not_packed(codes):
     return codes.to(torch.uint8)
 
 
+def _flat(codes):
+    _groups(codes)
+    return torch.from_numpy(np.packbits(codes.numpy()))
+
+
+def _along_rows(codes):
+    _groups(codes)
+    return torch.from_numpy(np.packbits(codes.numpy(), axis=0))
+
+
+def _not_bytes(codes):
+    return (_groups(codes) * _highest_first(torch.arange(8))).sum(2)
+
+
+def _inverted(codes):
+    _groups(codes)
+    return _by_numpy(~codes)
+
+
 def _strided(codes):
     """Bit i goes to byte i mod the number of bytes."""
     bits = _groups(codes)
@@ -104,6 +123,16 @@ _PACK = Exercise(
             "Each bit still has a byte of its own. Eight of them go into one.",
             _not_packed,
         ),
+        Mistake(
+            "You pack all rows into one: pack along the bits of each row, dimension 1.",
+            _flat,
+        ),
+        Mistake(
+            "You pack down the columns: pack along the bits of each row, dimension 1.",
+            _along_rows,
+        ),
+        Mistake("The numbers are right; they are due as bytes, uint8.", _not_bytes),
+        Mistake("Ones and zeros have changed places.", _inverted),
         Mistake(
             "You count the ones of each byte. Weigh them: 128, 64, …, 1.",
             partial(_weighed, torch.ones_like),
@@ -146,6 +175,12 @@ def _hamming_cases() -> Iterator[Case]:
             _bytes(4, size),
             _bytes(6, size, seed=1),
         )
+    yield Case(
+        "40 bytes that differ in all 320 bits",
+        (_bytes(2, 40), 255 - _bytes(2, 40)[:1]),
+        expected=_by_bits(_bytes(2, 40), 255 - _bytes(2, 40)[:1]),
+        hardening=True,
+    )
     same = _bytes(3, 4)
     yield Case.from_reference("codes to themselves", _by_bits, same, same)
     none = torch.zeros(0, 6, dtype=torch.int64)
@@ -174,6 +209,18 @@ def _counted(
 ) -> Tensor:
     one, other = _pairs(codes1, codes2)
     return rule(one, other).long().sum(2)
+
+
+def _in_a_byte(codes1, codes2):
+    return _bits_apart(codes1, codes2).to(torch.uint8).long()
+
+
+def _as_share(codes1, codes2):
+    return _bits_apart(codes1, codes2) / (8 * codes1.shape[1])
+
+
+def _bits_apart(codes1, codes2):
+    return _counted(lambda a, b: _unpacked(a ^ b), codes1, codes2)
 
 
 def _row_by_row(codes1, codes2):
@@ -215,6 +262,16 @@ _HAMMING = Exercise(
             lambda codes1, codes2: (
                 _counted(lambda a, b: _unpacked(a ^ b), codes1, codes2).T
             ),
+        ),
+        Mistake(
+            "The count is kept in a byte, which ends at 255: add up in int64.",
+            _in_a_byte,
+        ),
+        Mistake("The number of bits is wanted, int64, not their share.", _as_share),
+        Mistake(
+            "You count bits that are 1 in either code. What differs is in the "
+            "exclusive or, `^`.",
+            partial(_counted, lambda a, b: _unpacked(a | b)),
         ),
         Mistake(
             "You take the difference of bytes as numbers. 127 and 128 are neighbors "
@@ -265,6 +322,9 @@ def _quantization_cases() -> Iterator[Case]:
         )
     codes = torch.tensor([[1.0, -1.0, 1.0]])
     yield Case("outputs that are a code", (codes,), expected=torch.tensor(0.0))
+    zero = torch.tensor([[0.0, 0.5]])
+    due = torch.tensor(1.5)
+    yield Case("an output of exactly 0", (zero,), expected=due, hardening=True)
     yield Case("no row", (normal(0, 4),), raises=ValueError)
     yield Case("one row without its batch", (normal(4),), raises=ValueError)
 
@@ -302,6 +362,27 @@ _QUANTIZATION = Exercise(
             "Outputs beyond 1 make yours negative: take the absolute value of the "
             "difference, too.",
             partial(_away, lambda x: (1 - x.abs()).sum(1).mean()),
+        ),
+        Mistake(
+            "The sign of 0 is 0, and so yours finds 0 where it is: it is 1 away from "
+            "both. Take the absolute value, and 1 off it.",
+            partial(_away, lambda x: (x - x.sign()).abs().sum(1).mean()),
+        ),
+        Mistake(
+            "The distance to the nearer of −1 and 1 is wanted, not of 0 and 1.",
+            partial(
+                _away,
+                lambda x: torch.minimum(x.abs(), (x - 1).abs()).sum(1).mean(),
+            ),
+        ),
+        Mistake(
+            "Outputs within 1 make yours negative: take the absolute value of the "
+            "difference, too.",
+            partial(_away, lambda x: (x.abs() - 1).sum(1).mean()),
+        ),
+        Mistake(
+            "Add up the distances of a row; you take the root of their squares.",
+            partial(_away, lambda x: (x.abs() - 1).norm(dim=1).mean()),
         ),
         Mistake(
             "Outputs beyond 1 are to come back as well: yours stop at 1.",
@@ -342,10 +423,11 @@ def _collision_cases() -> Iterator[Case]:
     yield Case.from_reference("random features of five numbers", _by_loop, x, y, 64)
     yield Case.from_reference("one pair of 100 numbers", _by_loop, *normal(2, 1, 100))
     parallel = torch.full((1, 3), 0.1)
+    equal = normal(200, 3, dtype=torch.float32)  # by each way to round, some are above
     yield Case(
-        "two equal features, whose cosine may come out above 1",
-        (parallel, parallel, 8),
-        expected=torch.tensor([8.0]),
+        "equal features, whose cosine may come out above 1",
+        (equal, equal, 8),
+        expected=torch.full((200,), 8.0),
         hardening=True,
         atol=5e-3,
     )
@@ -389,6 +471,24 @@ def _not_normalized(features1, features2, bits=1):
     return bits * (1 - (features1 * features2).sum(1).clamp(-1, 1).acos() / math.pi)
 
 
+def _all_agree(features1, features2, bits=1):
+    return (1 - _cosines(features1, features2, bits).acos() / math.pi) ** bits
+
+
+def _unclamped(features1, features2, bits=1):
+    _cosines(features1, features2, bits)
+    one, other = (
+        x / x.square().sum(1, keepdim=True).sqrt() for x in (features1, features2)
+    )
+    return bits * (1 - (one * other).sum(1).acos() / math.pi)
+
+
+def _unclamped_units(features1, features2, bits=1):
+    _cosines(features1, features2, bits)
+    product = F.normalize(features1, dim=1) * F.normalize(features2, dim=1)
+    return bits * (1 - product.sum(1).acos() / math.pi)
+
+
 def _without_bits(features1, features2, bits=1):
     return 1 - _cosines(features1, features2, bits).acos() / math.pi
 
@@ -421,6 +521,19 @@ _COLLISIONS = Exercise(
             partial(_by_cosine, lambda c: 1 - c.acos() / 180),
         ),
         Mistake("Times the number of bits.", _without_bits),
+        Mistake(
+            "That is the probability that *all* bits agree. How many agree in the mean "
+            "is a sum, bits · (1 − angle / π).",
+            _all_agree,
+        ),
+        *(
+            Mistake(
+                "Rounding brings the cosine of equal features above 1, where `acos` is "
+                "NaN: clamp it to [−1, 1].",
+                answer,
+            )
+            for answer in (_unclamped, _unclamped_units)
+        ),
         Mistake(
             "Row by row, (N,): the first with the first, the second with the second. "
             "You compare all with all.",

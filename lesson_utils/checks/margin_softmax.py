@@ -118,6 +118,12 @@ def _from_others(cosine, targets, *, margin=0.35, scale=64.0):
     return scale * (cosine - margin * ~own)
 
 
+def _own_scaled(cosine, targets, *, margin=0.35, scale=64.0):
+    _refuse(cosine, targets, margin, scale)
+    own = torch.arange(cosine.shape[1]) == targets[:, None]
+    return torch.where(own, scale * (cosine - margin), cosine)
+
+
 def _unscaled(cosine, targets, *, margin=0.35, scale=64.0):
     _refuse(cosine, targets, margin, scale)
     own = torch.arange(cosine.shape[1]) == targets[:, None]
@@ -147,6 +153,15 @@ _COSFACE_LOGITS = Exercise(
             _from_others,
         ),
         Mistake("The scale is missing.", _unscaled),
+        Mistake(
+            "The margin is missing: subtract it from the own class's cosine.",
+            partial(_cosface_answer, lambda c, m: c),
+        ),
+        Mistake(
+            "The margin is subtracted, cos − m. Yours multiplies, cos · (1 − m).",
+            partial(_cosface_answer, lambda c, m: c * (1 - m)),
+        ),
+        Mistake("The scale is for all classes, not for the own alone.", _own_scaled),
         Mistake(
             "You add the margin to the angle: that is ArcFace. Here it is subtracted "
             "from the cosine.",
@@ -290,6 +305,27 @@ def _not_scaled(cosine, targets, *, margin=0.5, scale=64.0):
     return _arcface_answer(_added, cosine, targets, margin=margin, scale=scale) / scale
 
 
+def _easy(cosine, margin):
+    return torch.where(cosine > 0, _rising(cosine, margin), cosine)
+
+
+def _easy_by_arccos(cosine, margin):
+    return torch.where(cosine > 0, (cosine.acos() + margin).cos(), cosine)
+
+
+def _multiplied(cosine, margin):
+    return (margin * cosine.acos()).cos()
+
+
+def _multiplied_clamped(cosine, margin):
+    return (margin * cosine.clamp(-1 + 1e-7, 1 - 1e-7).acos()).cos()
+
+
+def _fall_by_margin(cosine, margin):
+    moved = _rising(cosine, margin)
+    return torch.where(cosine > -math.cos(margin), moved, cosine - margin)
+
+
 def _by_arccos(cosine, margin):
     moved = (cosine.acos() + margin).cos()
     beyond = cosine - margin * math.sin(margin)
@@ -321,6 +357,26 @@ _ARCFACE_LOGITS = Exercise(
             partial(_arcface_answer, lambda c, m: c - m),
         ),
         Mistake("The scale is missing.", _not_scaled),
+        *(
+            Mistake(
+                "This is the easy margin: beyond 90 degrees it asks for nothing. Here "
+                "the margin holds as long as θ + m stays below 180 degrees.",
+                partial(_arcface_answer, easy),
+            )
+            for easy in (_easy, _easy_by_arccos)
+        ),
+        *(
+            Mistake(
+                "You multiply the angle by the margin: that is SphereFace's. Here the "
+                "margin is added to the angle.",
+                partial(_arcface_answer, times),
+            )
+            for times in (_multiplied, _multiplied_clamped)
+        ),
+        Mistake(
+            "Beyond 180 degrees cos θ − m sin m is due, and not cos θ − m.",
+            partial(_arcface_answer, _fall_by_margin),
+        ),
         Mistake(
             "Beyond 180 degrees cos(θ + m) rises again, and the worst features would "
             "be pushed the wrong way. There cos θ − m sin m is due.",
@@ -428,6 +484,10 @@ def _always_half(angle, *, loss, margin=0.0):
     return angle / 2
 
 
+def _in_degrees(angle, *, loss, margin=0.0):
+    return math.degrees(margin_softmax.boundary_angle(angle, loss=loss, margin=margin))
+
+
 def _other_side(angle, *, loss, margin=0.0):
     return angle - margin_softmax.boundary_angle(angle, loss=loss, margin=margin)
 
@@ -450,6 +510,26 @@ _BOUNDARY_ANGLE = Exercise(
             "ArcFace: θ₁ + m = ω − θ₁, so the boundary moves by *half* the margin.",
             partial(_boundary, arcface=lambda angle, m, right: angle / 2 - m),
         ),
+        Mistake(
+            "ArcFace: the margin moves the boundary *towards* the own weights: "
+            "(ω − m) / 2.",
+            partial(_boundary, arcface=lambda angle, m, right: (angle + m) / 2),
+        ),
+        Mistake(
+            "SphereFace: m θ₁ = ω − θ₁, so θ₁ = ω / (m + 1), and not ω / m.",
+            partial(_boundary, sphereface=lambda angle, m, right: angle / m),
+        ),
+        Mistake(
+            "CosFace: where the own cosine grows the other one falls: solve cos θ₁ − m "
+            "= cos(ω − θ₁) for both.",
+            partial(
+                _boundary,
+                cosface=lambda angle, m, right: math.acos(
+                    min(1.0, math.cos(angle / 2) + m)
+                ),
+            ),
+        ),
+        Mistake("The angle is due in radians.", _in_degrees),
         Mistake(
             "CosFace's margin is a difference of cosines, not an angle: cos θ₁ − m = "
             "cos(ω − θ₁).",
