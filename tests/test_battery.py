@@ -55,6 +55,7 @@ ONES, ZEROS = torch.ones(6), torch.zeros(6)
 MEAN = torch.full((3,), 0.5)
 GRAM = torch.eye(6).repeat(2, 1, 1) + 0.1
 SEGMENTED = torch.tensor([[0, 0, 1, 2], [1, 0, 2, 2]])
+ROIS = torch.tensor([[1.0, 0.5, 1, 3, 2.5], [0, -1, 0, 2.25, 6]])  # of MAPS
 CONFUSION = torch.tensor([[[6, 2, 0], [1, 3, 0], [2, 0, 1]]])
 
 
@@ -265,6 +266,17 @@ CALLS = {
     "segmentation_metrics.boundary_iou": [((MASKS, MASKS.flip(0)), {})],
     "common.colors.paint_classes": [((SEGMENTED,), {})],
     "common.segmenting.standardize": [((IMAGES,), {})],
+    # Pyramids and regions.
+    "pyramid_pooling.spatial_pyramid_pool": [
+        ((MAPS,), {}),
+        ((MAPS, (3, 5)), {}),
+    ],
+    "pyramid_pooling.roi_pool": [((MAPS, ROIS, (2, 3)), {})],
+    "pyramid_pooling.roi_align_box": [((MAPS[0], (0.5, 1, 3, 2.5), 2), {})],
+    "pyramid_pooling.roi_align": [
+        ((MAPS, ROIS, 2), {}),
+        ((MAPS, ROIS, (2, 3), 0.5, 2, True), {}),
+    ],
     "upsampling.resize_bilinear": [
         ((IMAGES, (5, 9)), {}),
         ((IMAGES, 9), {"align_corners": True}),
@@ -342,7 +354,7 @@ ELSEWHERE = {
         *("classification_losses.fit_linear", "classification_losses.adaboost"),
         "classification_losses.best_stump",
         *("common.segmenting.train", "common.segmenting.segment"),
-        *("metric_learning.train", "margin_softmax.train"),
+        *("metric_learning.train", "margin_softmax.train", "pyramid_pooling.train"),
     ),
     "trains: a step of each is taken below": (
         *("dcgan.train", "fine_tuning.train", "single_shot.train"),
@@ -371,6 +383,7 @@ ELSEWHERE = {
         "common.segmenting.scene_segmenter",
         *("margin_softmax.boundary_angle", "margin_softmax.largest_margin"),
         "margin_softmax.smallest_scale",
+        "pyramid_pooling.bin_edges",
     ),
 }
 # Modules of which no function takes tensors to compute with, or which are others'.
@@ -706,6 +719,12 @@ class TestAStepOnAnotherDevice:
 NAN, INF = math.nan, math.inf
 WRONG = torch.tensor([[3.0, 0, 1, 1]])  # x2 < x1
 INTS = torch.ones(2, 6).long()
+
+
+def pyramid_net():
+    return importlib.import_module("lesson_utils.pyramid_pooling").PyramidNet(2)
+
+
 CHANNEL_NET = importlib.import_module("lesson_utils.mc_loss").ChannelNet(
     nn.Identity(), 6, 2, 3
 )
@@ -1089,6 +1108,29 @@ BAD = {
     ],
     "common.colors.paint_classes": [((SEGMENTED + 3,), {}), ((SEGMENTED - 1,), {})],
     "common.segmenting.standardize": [((IMAGES[0],), {}), ((2 + IMAGES,), {})],
+    "pyramid_pooling.bin_edges": [((0, 2), {}), ((4, 0), {}), ((4.5, 2), {})],
+    "pyramid_pooling.spatial_pyramid_pool": [
+        ((MAPS[0],), {}), ((MAPS.long(),), {}), ((MAPS[..., :0],), {}),
+        ((MAPS, ()), {}), ((MAPS, (1, 0)), {}),
+    ],
+    **{
+        f"pyramid_pooling.{name}": [
+            ((MAPS[0], ROIS, 2), {}), ((MAPS[..., :0], ROIS, 2), {}),
+            ((MAPS, ROIS[:, 1:], 2), {}), ((MAPS, ROIS + 1, 2), {}),
+            ((MAPS, ROIS.flip(1), 2), {}), ((MAPS, NAN * ROIS, 2), {}),
+            ((MAPS, [BOXES], 2), {}), ((MAPS, ROIS, 0), {}), ((MAPS, ROIS, 2, 0), {}),
+        ]
+        for name in ("roi_pool", "roi_align")
+    },
+    "pyramid_pooling.roi_align_box": [
+        ((MAPS, (0, 0, 1, 1), 2), {}), ((MAPS[0], (2, 0, 1, 1), 2), {}),
+        ((MAPS[0], (0, 0, 1, 1), 1.5), {}), ((MAPS[0], (0, 0, NAN, 1), 2), {}),
+        ((MAPS[0], (0, 0, 1, 1), 2), {"samples": 0}),
+    ],
+    "pyramid_pooling.train": [
+        ((pyramid_net(), IMAGES, LABELS), {"sizes": ()}),
+        ((pyramid_net(), IMAGES, LABELS[:1]), {}),
+    ],
     "common.segmenting.segment": [
         ((nn.Identity(), IMAGES[:0]), {}), ((nn.Identity(), 2 + IMAGES), {}),
         ((nn.Identity(), IMAGES), {"batch_size": 0}),
