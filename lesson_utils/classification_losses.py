@@ -110,8 +110,7 @@ def exponential_loss(margins: Tensor) -> Tensor:
     Raises:
         ValueError: the margins are not floating point.
 
-    Source: Friedman, Hastie and Tibshirani, Additive Logistic Regression, Annals of
-        Statistics 2000.
+    Source: Friedman, Hastie and Tibshirani, Annals of Statistics 2000.
     """
     require_floating("margins", margins)
     return torch.exp(-margins)
@@ -120,13 +119,11 @@ def exponential_loss(margins: Tensor) -> Tensor:
 def exponential_weights(margins: Tensor) -> Tensor:
     """Which part of the whole pull each point has under the exponential loss.
 
-    The slope of e^-m is -e^-m, so the parts are e^-m over their sum.
-
     Args:
         margins: (..., N), floating point.
 
     Returns:
-        (..., N), not negative, adding up to 1, without overflow for finite margins.
+        (..., N): e^-m over its sum, without overflow for finite margins.
 
     Raises:
         ValueError: the margins are not floating point.
@@ -214,9 +211,6 @@ def focal_loss(
         return losses
     require_share("alpha", alpha)
     return torch.where(positive, alpha * losses, (1 - alpha) * losses)
-
-
-# A linear classifier ----------------------------------------------------------------
 
 
 def fit_linear(
@@ -353,8 +347,8 @@ def adaboost(points: Tensor, labels: Tensor, rounds: int) -> list[Round]:
         rounds: how many, at most.
 
     Returns:
-        The rounds. There are fewer if no stump is better than chance; and only one,
-        with a vote of 1, if one stump is right about every point.
+        The rounds; fewer if no stump is better than chance, and only one, with a vote
+        of 1, if one stump is right about every point.
 
     Raises:
         ValueError: as `best_stump`; `rounds` is no whole number from 1.
@@ -399,7 +393,6 @@ def boosted_scores(rounds: list[Round], points: Tensor) -> Tensor:
 
 
 def _require_signs(labels: Tensor, number: int) -> None:
-    """Refuse what is no -1 or 1 for each point, or has one class only."""
     if labels.shape != (number,) or set(labels.unique().tolist()) != {-1, 1}:
         raise ValueError(
             f"labels must be -1 or 1, both of them, one for each of {number} points, "
