@@ -351,6 +351,20 @@ def even_steps(size, m):
     return torch.tensor([[i * (size // m), (i + 1) * (size // m)] for i in range(m)])
 
 
+def split_edges(size, m):
+    parts = torch.arange(size).tensor_split(m)
+    return torch.tensor([(part[0].item(), part[-1].item() + 1) for part in parts])
+
+
+def max_pooled(features, levels=(1, 2, 4)):
+    grids = []
+    for m in levels:
+        height, width = features.shape[2:]
+        window = math.ceil(height / m), math.ceil(width / m)
+        grids.append(F.max_pool2d(features, window, (height // m, width // m)))
+    return torch.cat([grid.flatten(1) for grid in grids], 1)
+
+
 def averages(features, levels=(1, 2, 4)):
     return torch.cat([F.adaptive_avg_pool2d(features, m).flatten(1) for m in levels], 1)
 
@@ -391,6 +405,28 @@ def single(features, box, output_size, *, samples=2):
     return pp.roi_align_box(features, box, output_size, samples=1)
 
 
+def clamped(features, box, output_size, *, samples=2):
+    """Beyond the border its value, wherever the box is."""
+    whole(output_size, samples)
+    x1, y1, x2, y2 = box
+    if x2 < x1 or y2 < y1:
+        raise ValueError("x2 < x1 or y2 < y1")
+    number = output_size * samples
+    parts = (torch.arange(number, dtype=features.dtype) + 0.5) / number
+    x, y = x1 + (x2 - x1) * parts, y1 + (y2 - y1) * parts
+    x, y = 2 * x / features.shape[2] - 1, 2 * y / features.shape[1] - 1
+    grid = torch.stack([x.expand(number, -1), y[:, None].expand(-1, number)], -1)
+    values = F.grid_sample(
+        features[None], grid[None], padding_mode="border", align_corners=False
+    )
+    return F.avg_pool2d(values, samples)[0]
+
+
+def as_dense_as_pixels(features, box, output_size, *, samples=2):
+    whole(output_size, samples)
+    return torchvision_align(features, box, output_size, samples=-1)
+
+
 def summed(features, box, output_size, *, samples=2):
     return samples**2 * pp.roi_align_box(features, box, output_size, samples=samples)
 
@@ -418,6 +454,7 @@ WRONG = {
         (paper_window, "A window of"),
         (even_steps, "left over at the end is in none"),
         (lambda size, m: pp.bin_edges(size, m) - torch.tensor([0, 1]), "*after*"),
+        (split_edges, "never share"),
     ],
     "spatial_pyramid_pool": [
         (averages, "mean of each bin"),
@@ -428,6 +465,7 @@ WRONG = {
         (lambda f, levels=(1, 2, 4): pp.spatial_pyramid_pool(f, sorted(levels)),
          "in which they are given"),
         (unflattened, "One vector for each picture"),
+        (max_pooled, "sometimes more than m fit"),
     ],
     "roi_align_box": [
         (whole_box, "whole pixels first"),
@@ -435,6 +473,8 @@ WRONG = {
         (unaligned, "Half a pixel is missing"),
         (single, "One sample in the middle"),
         (summed, "divide by how many"),
+        (clamped, "however far away"),
+        (as_dense_as_pixels, "as many samples as a bin has pixels"),
     ],
 }  # fmt: skip
 

@@ -43,8 +43,12 @@ def _wrong_edges(size: int, m: int, *, way: str) -> Tensor:
     """The right answer with one thing wrong."""
     if not (isinstance(size, int) and isinstance(m, int) and min(size, m) >= 1):
         raise ValueError("whole numbers >= 1")
-    window, step = -(-size // m), size // m
+    window, step, rest = -(-size // m), size // m, size % m
     pairs = {
+        "longer first": lambda i: (
+            i * step + min(i, rest),
+            (i + 1) * step + min(i + 1, rest),
+        ),
         "rounded down": lambda i: (i * size // m, (i + 1) * size // m),
         "rounded": lambda i: (round(i * size / m), round((i + 1) * size / m)),
         "rounded up": lambda i: (-(-i * size // m), -(-(i + 1) * size // m)),
@@ -69,6 +73,7 @@ _BIN_EDGES = Exercise(
         Mistake(_APART, partial(_wrong_edges, way="rounded down")),
         Mistake(_APART, partial(_wrong_edges, way="rounded")),
         Mistake(_APART, partial(_wrong_edges, way="rounded up")),
+        Mistake(_APART, partial(_wrong_edges, way="longer first")),
         Mistake(
             "A window of ceil(size / m) at steps of floor(size / m): the first bins "
             "are fine, but the last pixels may be in no bin at all. Compute each "
@@ -158,6 +163,19 @@ def _pooled(
     return grids
 
 
+def _windows(features: Tensor, levels=(1, 2, 4), *, up: bool) -> Tensor:
+    """Ordinary max pooling, all windows that fit or the first m."""
+    parts = []
+    for m in levels:
+        if m < 1 or min(features.shape[2:]) < 1:
+            raise ValueError("a level below 1, or no pixel")
+        step = [size // m for size in features.shape[2:]]
+        window = [-(-size // m) for size in features.shape[2:]] if up else step
+        bins = F.max_pool2d(features, window, step)
+        parts.append((bins if up else bins[:, :, :m, :m]).flatten(1))
+    return torch.cat(parts, dim=1)
+
+
 def _wrong_pyramid(features: Tensor, levels=(1, 2, 4), *, way: str) -> Tensor:
     """The right answer with one thing wrong."""
     edges, reduce = pyramid_pooling.bin_edges, torch.amax
@@ -199,6 +217,17 @@ _SPATIAL_PYRAMID_POOL = Exercise(
             "A window of ceil(size / m) at steps of floor(size / m) leaves out the "
             "last rows and columns of some sizes.",
             partial(_wrong_pyramid, way="window"),
+        ),
+        Mistake(
+            "Of windows of ceil(size / m) at steps of floor(size / m) sometimes more "
+            "than m fit, and the vector has another length. Compute bins from i · size "
+            "/ m.",
+            partial(_windows, up=True),
+        ),
+        Mistake(
+            "Windows of floor(size / m) leave out what is left over at the end. "
+            "Compute bins from i · size / m.",
+            partial(_windows, up=False),
         ),
         Mistake(
             "The numbers are right and stand in another order: within a level, all "
@@ -300,12 +329,28 @@ def _wrong_align(
     elif way == "ends":
         parts = output_size * n * torch.linspace(0, 1, output_size * n)
     half = {"no half": 0.0, "half twice": 1.0}.get(way, 0.5)
+    if way == "rounded, maximum":
+        return ops.roi_pool(features[None], [features.new_tensor([box])], output_size)[
+            0
+        ]
+    if way == "rounded, mean":
+        top, bottom, left, right = (
+            *(math.floor(y1), math.ceil(y2)),
+            *(math.floor(x1), math.ceil(x2)),
+        )
+        part = features[:, top:bottom, left:right]
+        return F.adaptive_avg_pool2d(part, output_size)
+    if way == "adaptive":
+        boxes = [features.new_tensor([box])]
+        return ops.roi_align(features[None], boxes, output_size, 1.0, -1, True)[0]
     weights = []
     for low, high, size in ((y1, y2, features.shape[1]), (x1, x2, features.shape[2])):
         at = low + (high - low) * parts.double() / (output_size * n) - half
         inside = (at >= -1) & (at <= size)
         if way == "nothing outside":
             inside = (at >= 0) & (at <= size - 1)
+        elif way == "nowhere 0":
+            inside = at == at
         at = at.clamp(0, size - 1)
         if way == "nearest":
             at = at.round()
@@ -345,6 +390,18 @@ _ROI_ALIGN_BOX = Exercise(
         ),
         Mistake(_WHOLE, partial(_wrong_align, way="rounded")),
         Mistake(_WHOLE, partial(_wrong_align, way="outward")),
+        Mistake(_WHOLE, partial(_wrong_align, way="rounded, maximum")),
+        Mistake(_WHOLE, partial(_wrong_align, way="rounded, mean")),
+        Mistake(
+            "You take as many samples as a bin has pixels. Here `samples` says how "
+            "many.",
+            partial(_wrong_align, way="adaptive"),
+        ),
+        Mistake(
+            "A sample more than a pixel beyond the outer centers is 0. Yours has the "
+            "value of the border, however far away it is.",
+            partial(_wrong_align, way="nowhere 0"),
+        ),
         Mistake(
             "x and y have changed places: x1 and x2 are columns, the last dimension.",
             partial(_wrong_align, way="turned"),
