@@ -281,6 +281,15 @@ CALLS = {
     "pixel_losses.ssim": [((IMAGES, IMAGES.flip(0)), {"window_size": 5})],
     "pixel_losses.ms_ssim": [((LARGE, 0.5 * (LARGE + LARGE.flip(2))), {})],
     "pixel_losses.mixed_loss": [((LARGE[..., :12], LARGE[..., 12:24]), {})],
+    # Attention.
+    "channel_attention.squeeze_excite": [
+        ((IMAGES, X[:, :3], X[0, :2], X[:, :3].T.contiguous(), X[1, :3]), {}),
+    ],
+    "channel_attention.spatial_attention": [((IMAGES, IMAGES[:1, :2, :3, :3]), {})],
+    "channel_attention.class_activation_map": [
+        ((IMAGES, X[:, :3], 1), {}),
+        ((IMAGES, X[:, :3], LABELS), {}),
+    ],
 }
 
 # Public, and not in `CALLS`: why.
@@ -1052,6 +1061,19 @@ BAD = {
     "pixel_losses.train": [
         ((None, IMAGES[:, :1], None), {}),
         ((nn.Conv2d(3, 3, 1), IMAGES.byte(), None), {"noise": -1.0}),
+    ],
+    "channel_attention.squeeze_excite": [
+        ((IMAGES, X, X[0, :2], X.T, X[1]), {}),
+        ((IMAGES[..., :0], X[:, :3], X[0, :2], X[:, :3].T, X[1, :3]), {}),
+        ((IMAGES, X[:, :3], X[0, :2], X[:, :3], X[1, :3]), {}),
+    ],
+    "channel_attention.spatial_attention": [
+        ((IMAGES[:, :0], IMAGES[:1, :2, :3, :3]), {}),
+        ((IMAGES, IMAGES[:1, :2, :4, :4]), {}), ((IMAGES, IMAGES[:, :2]), {}),
+    ],
+    "channel_attention.class_activation_map": [
+        *(((IMAGES, X[:, :3], k), {}) for k in (-1, 2, 0.5, True, LABELS[:1])),
+        ((IMAGES, X, 0), {}), ((IMAGES[0], X[:, :3], 0), {}),
     ],
     "masks.masked_softmax": [((INTS, INTS), {}), ((X * NAN, INTS), {})],
     **{
