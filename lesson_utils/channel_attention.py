@@ -57,8 +57,8 @@ def spatial_attention(features: Tensor, weight: Tensor) -> Tensor:
         ValueError: features or weight have another shape, their dtypes differ, K is
             even, or there is no channel.
 
-    Source: Woo et al., CBAM: Convolutional Block Attention Module, ECCV 2018,
-        equation 3, times the features as in equation 1.
+    Source: Woo et al., CBAM: Convolutional Block Attention Module, ECCV 2018, section
+        3.
     """
     return features * _place_gates(features, weight)
 
@@ -81,7 +81,7 @@ def class_activation_map(
         ValueError: features or weight have another shape, or a label is out of range.
 
     Source: Zhou et al., Learning Deep Features for Discriminative Localization, CVPR
-        2016, equation 2.
+        2016, section 2.
     """
     require_shape("features", features, "B C H W", floating=True)
     require_shape("weight", weight, "K C", C=features.shape[1])
@@ -156,7 +156,7 @@ class ChannelAttention(nn.Module):
     Raises:
         ValueError: as for `SqueezeExcitation`.
 
-    Source: Woo et al., ECCV 2018, equation 2, without biases, as there.
+    Source: Woo et al., ECCV 2018, section 3; without biases, as in timm.
     """
 
     def __init__(self, channels: int, *, reduction: int = 16) -> None:
@@ -202,8 +202,8 @@ class SpatialAttention(nn.Module):
     Raises:
         ValueError: `kernel_size` is no odd whole number.
 
-    Source: Woo et al., ECCV 2018, equation 3; the authors' code and timm's have batch
-        normalization behind the convolution, the equation has none.
+    Source: Woo et al., ECCV 2018, section 3; timm's has batch normalization behind the
+        convolution, the paper's formula has none.
     """
 
     def __init__(self, *, kernel_size: int = 7) -> None:
@@ -249,7 +249,7 @@ class CBAM(nn.Module):
     Raises:
         ValueError: as for its two parts.
 
-    Source: Woo et al., ECCV 2018, equation 1 and section 3.
+    Source: Woo et al., ECCV 2018, section 3.
     """
 
     def __init__(
