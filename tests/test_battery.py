@@ -322,6 +322,15 @@ CALLS = {
     "hashing.quantization_loss": [((X,), {})],
     "hashing.balance_loss": [((X,), {})],
     "hashing.hashing_loss": [((X, LABELS), {"beta": 0.1})],
+    # Attention.
+    "channel_attention.squeeze_excite": [
+        ((IMAGES, X[:, :3], X[0, :2], X[:, :3].T.contiguous(), X[1, :3]), {}),
+    ],
+    "channel_attention.spatial_attention": [((IMAGES, IMAGES[:1, :2, :3, :3]), {})],
+    "channel_attention.class_activation_map": [
+        ((IMAGES, X[:, :3], 1), {}),
+        ((IMAGES, X[:, :3], LABELS), {}),
+    ],
 }
 
 # Public, and not in `CALLS`: why.
@@ -1199,6 +1208,19 @@ BAD = {
     "pixel_losses.train": [
         ((None, IMAGES[:, :1], None), {}),
         ((nn.Conv2d(3, 3, 1), IMAGES.byte(), None), {"noise": -1.0}),
+    ],
+    "channel_attention.squeeze_excite": [
+        ((IMAGES, X, X[0, :2], X.T, X[1]), {}),
+        ((IMAGES[..., :0], X[:, :3], X[0, :2], X[:, :3].T, X[1, :3]), {}),
+        ((IMAGES, X[:, :3], X[0, :2], X[:, :3], X[1, :3]), {}),
+    ],
+    "channel_attention.spatial_attention": [
+        ((IMAGES[:, :0], IMAGES[:1, :2, :3, :3]), {}),
+        ((IMAGES, IMAGES[:1, :2, :4, :4]), {}), ((IMAGES, IMAGES[:, :2]), {}),
+    ],
+    "channel_attention.class_activation_map": [
+        *(((IMAGES, X[:, :3], k), {}) for k in (-1, 2, 0.5, True, LABELS[:1])),
+        ((IMAGES, X, 0), {}), ((IMAGES[0], X[:, :3], 0), {}),
     ],
     "masks.masked_softmax": [((INTS, INTS), {}), ((X * NAN, INTS), {})],
     **{
