@@ -128,9 +128,13 @@ class Visit:
 
     def too_heavy(self) -> list[str]:
         """What weighs more than it may, in bytes."""
-        everything, own = self.weight()
-        # The theme, the formulas' fonts and scripts, and the index for searching.
-        limits = {"own": (own, MEGABYTE), "theme": (everything - own, 2 * MEGABYTE)}
+        theme, index, own = self.weight()
+        # The theme has the formulas' fonts and scripts; the index grows with the book.
+        limits = {
+            "own": (own, MEGABYTE),
+            "index": (index, MEGABYTE // 2),
+            "theme": (theme, 2 * MEGABYTE - MEGABYTE // 5),
+        }
         return [f"{k}: {n} of {most}" for k, (n, most) in limits.items() if n >= most]
 
     def missing_parts(self) -> list[str]:
@@ -249,18 +253,21 @@ class Visit:
         self.page.evaluate(UNFOLD)
         return []
 
-    def weight(self) -> tuple[int, int]:
-        """Bytes of all that was loaded, and of what is this page's own.
+    def weight(self) -> tuple[int, int, int]:
+        """Bytes of what all pages share, of the index for searching, and of its own.
 
-        Its own are the document, with the pictures in it, and pictures in files that
-        are not part of the theme.
+        A page's own are the document, with the pictures in it, and pictures in files
+        that are not part of the theme.
         """
-        everything = own = 0
+        theme = index = own = 0
         for response in self.responses:
-            size = len(response.body())
-            everything += size
+            size, url = len(response.body()), response.url
             kind = response.request.resource_type
-            picture = kind in ("image", "media") and "/_static/" not in response.url
+            picture = kind in ("image", "media") and "/_static/" not in url
             if kind == "document" or picture:
                 own += size
-        return everything, own
+            elif url.split("?")[0].endswith("/searchindex.js"):
+                index += size
+            else:
+                theme += size
+        return theme, index, own
