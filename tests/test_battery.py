@@ -44,6 +44,7 @@ LARGE = rand(1, 1, 161, 163)
 CODES = torch.randint(256, (3, 9), generator=DICE, dtype=torch.uint8)
 POOLED = bilinear.PooledNet(nn.Identity(), 6, 2, pooling="average")
 POINTS, NAMES = randn(5, 6), torch.tensor([0, 0, 1, 1, 2])  # and whose they are
+FRAMES, REAL = randn(2, 4, 6), torch.tensor([[True] * 4, [True, True, False, False]])
 RANKING, COSINES = rand(2, 5), 1.6 * rand(2, 4) - 0.8
 PLACES = torch.arange(64).view(8, 8).expand(2, 3, 8, 8)  # of 81
 MASKS = torch.tensor([[[0.0, 1, 1], [0, 1, 0]], [[1, 0, 0], [1, 1, 0]]])
@@ -323,6 +324,21 @@ CALLS = {
     "hashing.balance_loss": [((X,), {})],
     "hashing.hashing_loss": [((X, LABELS), {"beta": 0.1})],
     # Attention.
+    "frame_attention.mean_distances": [((FRAMES,), {}), ((FRAMES, REAL), {})],
+    "frame_attention.distance_weights": [((FRAMES,), {"temperature": 0.5})],
+    "frame_attention.attention_pool": [
+        ((FRAMES, FRAMES[..., 0]), {}),
+        ((FRAMES, FRAMES[..., 0], REAL), {}),
+    ],
+    "frame_attention.fuse": [((X, X[:, :3]), {"weight": 0.5})],
+    "common.embedding.likeness_loss": [
+        ((POINTS[:4], NAMES[:4]), {}),
+        ((POINTS[:4], NAMES[:4]), {"focus": -1.0}),
+    ],
+    "common.motion.frame_difference": [((IMAGES[None],), {})],
+    "common.motion.gait_spectrum": [((randn(2, 4, 2, 6, 6),), {})],
+    "common.motion.lucas_kanade": [((IMAGES[0, 0], IMAGES[0, 1]), {})],
+    "common.motion.optical_flow": [((IMAGES[0], IMAGES[1]), {"window": 3})],
     "channel_attention.squeeze_excite": [
         ((IMAGES, X[:, :3], X[0, :2], X[:, :3].T.contiguous(), X[1, :3]), {}),
     ],
@@ -389,7 +405,7 @@ ELSEWHERE = {
         "common.classifying.plain_classifier",
         *("upsampling.sample_positions", "upsampling.bilinear_kernel"),
         "upsampling.super_resolver",
-        "common.segmenting.scene_segmenter",
+        *("common.segmenting.scene_segmenter", "common.embedding.frame_encoder"),
         *("margin_softmax.boundary_angle", "margin_softmax.largest_margin"),
         "margin_softmax.smallest_scale",
         "pyramid_pooling.bin_edges",
@@ -1209,6 +1225,35 @@ BAD = {
         ((None, IMAGES[:, :1], None), {}),
         ((nn.Conv2d(3, 3, 1), IMAGES.byte(), None), {"noise": -1.0}),
     ],
+    **{
+        f"frame_attention.{name}": [
+            ((FRAMES[:, :0], *more), words), ((FRAMES.long(), *more), words),
+            ((FRAMES, *more), {**words, "mask": ~REAL}),
+            ((FRAMES, *more), {**words, "mask": REAL[:, 1:]}),
+        ]
+        for name, more, words in (
+            ("mean_distances", (), {}), ("distance_weights", (), {"temperature": 1.0}),
+            ("attention_pool", (FRAMES[..., 0],), {}),
+        )
+    },
+    "frame_attention.fuse": [((X, X[:1]), {}), ((X, X), {"weight": -1.0})],
+    "common.embedding.likeness_loss": [
+        ((POINTS, NAMES), {}), ((POINTS[:0], NAMES[:0]), {}),
+        ((POINTS[:4], NAMES[:4]), {"temperature": 0.0}),
+    ],
+    "common.motion.frame_difference": [((IMAGES[:1],), {}), ((IMAGES[0],), {})],
+    "common.motion.gait_spectrum": [
+        ((randn(2, 1, 2, 6, 6),), {}), ((randn(2, 4, 2, 6, 6),), {"length": 3}),
+        ((IMAGES,), {}),
+    ],
+    "common.motion.lucas_kanade": [
+        ((MEAN.expand(3, 3), MEAN.expand(3, 3)), {}), ((IMAGES, IMAGES), {}),
+        ((IMAGES[0, 0], IMAGES[0, 0, 1:]), {}), ((MEAN[None], MEAN[None]), {}),
+    ],
+    "common.motion.optical_flow": [
+        ((IMAGES, IMAGES), {"window": 4}), ((IMAGES, IMAGES), {"levels": 5}),
+        ((IMAGES + 1, IMAGES), {}), ((IMAGES, IMAGES), {"damping": 0.0}),
+    ],
     "channel_attention.squeeze_excite": [
         ((IMAGES, X, X[0, :2], X.T, X[1]), {}),
         ((IMAGES[..., :0], X[:, :3], X[0, :2], X[:, :3].T, X[1, :3]), {}),
@@ -1382,6 +1427,7 @@ OTHER_ERRORS = {
     "dcgan.creature_generator": "of its files, as are those of the backbones' tests",
     "upsampling.super_resolver": "of its files, as are those of the backbones' tests",
     "common.segmenting.scene_segmenter": "of its files, likewise",
+    "common.embedding.frame_encoder": "of its files, likewise",
 }
 
 

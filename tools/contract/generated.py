@@ -276,6 +276,8 @@ def _reached(card: dict) -> str:
         return f"mAP@0.5 {card['map50']} {over}"
     if "mean_iou" in card:
         return f"mean IoU {card['mean_iou']} {over}"
+    if "mean_average_precision_0" in card:
+        return f"mAP {card['mean_average_precision_0']} by the mean of 10 frames"
     return f"distance of colors {card['colors']}"
 
 
