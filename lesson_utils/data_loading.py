@@ -30,6 +30,8 @@ class Event(NamedTuple):
             waiting.
         start: in seconds.
         end: in seconds, not before the start.
+
+    Source: the definition.
     """
 
     lane: int
@@ -56,6 +58,8 @@ def prefetch(loader: Iterable, depth: int) -> Iterator:
     Raises:
         ValueError: `depth` is not a whole number >= 1.
         TypeError: `loader` cannot be iterated over.
+
+    Source: the definition; a bounded buffer between a producer and a consumer.
     """
     require_whole("depth", depth)
     return _prefetched(iter(loader), depth)
@@ -127,6 +131,11 @@ def reseed(worker: int, *, seed: int, epoch: int) -> None:
         worker: which one this is.
         seed: of the run.
         epoch: which pass over the data begins.
+
+    Raises:
+        ValueError: see `worker_seed`.
+
+    Source: the definition.
     """
     info = get_worker_info()
     info.dataset.dice = np.random.default_rng(worker_seed(seed, epoch, worker))
@@ -147,6 +156,8 @@ class RandomCrops(Dataset):
     Raises:
         ValueError: the size is not a whole number from 1 to the picture's shorter side,
             or the number not a whole number >= 1.
+
+    Source: the definition.
     """
 
     def __init__(self, image: Tensor, size: int, number: int, seed: int = 0) -> None:
@@ -187,6 +198,8 @@ def read_timeline(events: Iterable[Event]) -> tuple[float, float]:
     Raises:
         ValueError: lane 0 has no step, an event ends before it starts, or a time is
             not finite.
+
+    Source: the definition.
     """
     events = [Event(*event) for event in events]
     for event in events:
@@ -214,6 +227,8 @@ class PackedStrings(Sequence):
 
     Args:
         strings: any number of them.
+
+    Source: the definition.
     """
 
     def __init__(self, strings: Iterable[str]) -> None:
@@ -246,6 +261,8 @@ def decode_once(pictures: Iterable[bytes | str | Path], path: Path, size: int) -
         ValueError: no picture, a size that is not a whole number >= 1, or another
             ending of the path.
         OSError: Pillow cannot read a picture; no array is left behind.
+
+    Source: the definition.
     """
     require_whole("size", size)
     pictures, path = list(pictures), Path(path)
@@ -280,6 +297,8 @@ def decode(picture: bytes | str | Path, size: int) -> np.ndarray:
 
     Raises:
         OSError: Pillow cannot read it.
+
+    Source: the definition.
     """
     from PIL import Image, ImageOps
 
@@ -297,6 +316,8 @@ class MappedImages(Dataset):
 
     Args:
         path: of an array (N, H, W, 3) of bytes, as `decode_once` writes it.
+
+    Source: the definition.
     """
 
     def __init__(self, path: Path) -> None:
@@ -326,6 +347,8 @@ def move(batch: Any, device: torch.device | str) -> Any:
 
     Returns:
         The same, on the device.
+
+    Source: the definition.
     """
     if isinstance(batch, dict):
         return {name: move(part, device) for name, part in batch.items()}

@@ -1395,6 +1395,7 @@ OTHER_ERRORS = {
     "upsampling.super_resolver": "of its files, as are those of the backbones' tests",
     "common.segmenting.scene_segmenter": "of its files, likewise",
     "data_loading.decode": "OSError: its own tests",
+    "data_loading.reseed": "in a worker only: the tests of `worker_seed`",
 }
 
 

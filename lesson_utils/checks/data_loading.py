@@ -250,11 +250,11 @@ def _one(answer: Callable, seed: int, epoch: int, worker: int) -> int:
 
 def _seed_cases() -> Iterator[Case]:
     groups = {
-        "64 workers": [(0, 0, worker) for worker in range(64)],
-        "64 epochs": [(7, epoch, 0) for epoch in range(64)],
-        "20 epochs of 16 workers": [(0, e, w) for e in range(20) for w in range(16)],
-        "4 seeds, 6 epochs, 8 workers": [
-            (s, e, w) for s in range(4) for e in range(6) for w in range(8)
+        "32 workers": [(0, 0, worker) for worker in range(32)],
+        "32 epochs": [(7, epoch, 0) for epoch in range(32)],
+        "12 epochs of 12 workers": [(0, e, w) for e in range(12) for w in range(12)],
+        "3 seeds, 4 epochs, 5 workers": [
+            (s, e, w) for s in range(3) for e in range(4) for w in range(5)
         ],
     }
     for name, triples in groups.items():
