@@ -409,7 +409,11 @@ ELSEWHERE = {
         *("margin_softmax.boundary_angle", "margin_softmax.largest_margin"),
         "margin_softmax.smallest_scale",
         "pyramid_pooling.bin_edges",
+        *("data_loading.prefetch", "data_loading.worker_seed", "data_loading.reseed"),
+        *("data_loading.read_timeline", "data_loading.decode"),
+        "data_loading.decode_once",
     ),
+    "moves to a device: by the tests of its module": ("data_loading.move",),
 }
 # Modules of which no function takes tensors to compute with, or which are others'.
 MODULES_ELSEWHERE = {
@@ -1132,6 +1136,14 @@ BAD = {
         ((MASKS, MASKS / 2), {}),
     ],
     "common.colors.paint_classes": [((SEGMENTED + 3,), {}), ((SEGMENTED - 1,), {})],
+    # Feeding a training.
+    "data_loading.prefetch": [(([1], 0), {}), (([1], 1.5), {}), (([1], None), {})],
+    "data_loading.worker_seed": [((-1, 0, 0), {}), ((0, 0.5, 0), {})],
+    "data_loading.read_timeline": [
+        (([],), {}), (([(0, "wait", 0, 1)],), {}), (([(0, "step", 1, 0)],), {}),
+    ],
+    "data_loading.decode_once": [(([], Path("a.npy"), 4), {}),
+                                 (([b""], Path("a.txt"), 4), {})],
     "common.segmenting.standardize": [((IMAGES[0],), {}), ((2 + IMAGES,), {})],
     "pyramid_pooling.bin_edges": [((0, 2), {}), ((4, 0), {}), ((4.5, 2), {})],
     "pyramid_pooling.spatial_pyramid_pool": [
@@ -1428,6 +1440,8 @@ OTHER_ERRORS = {
     "upsampling.super_resolver": "of its files, as are those of the backbones' tests",
     "common.segmenting.scene_segmenter": "of its files, likewise",
     "common.embedding.frame_encoder": "of its files, likewise",
+    "data_loading.decode": "OSError: its own tests",
+    "data_loading.reseed": "in a worker only: the tests of `worker_seed`",
 }
 
 
