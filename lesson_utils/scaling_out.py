@@ -213,8 +213,8 @@ def shard_indices(
 class AllReduceSum(torch.autograd.Function):
     """The sum over all processes, through which gradients flow.
 
-    A sum hands its gradient on to every summand. So what arrives from above in any
-    process counts for the input of each: `backward` is the same sum again.
+    What arrives from above in any process counts for the summand of each: `backward`
+    is the same sum again.
     """
 
     @staticmethod
@@ -340,9 +340,9 @@ def train_digits(
     Source: the definition.
     """
     rank, n = world()
-    sizes = {"steps": steps, "save_every": save_every, "batch_size": batch_size}
-    for name, value in sizes.items():
-        require_whole(name, value)
+    require_whole("steps", steps)
+    require_whole("save_every", save_every)
+    require_whole("batch_size", batch_size)
     if batch_size % n:
         raise ValueError(f"batch_size must be a multiple of {n}, got {batch_size}")
     images, labels = mnist("train")
@@ -387,10 +387,9 @@ def main(arguments: list[str] | None = None) -> None:
     torch.set_num_threads(1)
     dist.init_process_group("gloo")  # torchrun says who is who, and where they meet
     rank, attempt = world()[0], int(os.environ["TORCHELASTIC_RESTART_COUNT"])
-    log = options.folder / f"{rank}.log"
 
     def before(step: int) -> None:
-        with log.open("a") as file:
+        with (options.folder / f"{rank}.log").open("a") as file:
             file.write(f"attempt {attempt} step {step}\n")
         if (attempt, rank, step) == (0, 1, options.kill_at):
             os.kill(os.getpid(), signal.SIGKILL)  # as kill -9, or the memory's guard

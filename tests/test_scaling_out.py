@@ -1,5 +1,6 @@
 """Scaling out, tested in two, three and four real processes."""
 
+import sys
 from datetime import timedelta
 from pathlib import Path
 

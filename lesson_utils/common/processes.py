@@ -230,7 +230,7 @@ def _watch(parent: int) -> None:
 
 
 def _python_path() -> str:
-    """What this program imports from: the package, and whatever its functions are of."""
+    """What this program imports from: the package, and the places of its functions."""
     package = str(Path(__file__).resolve().parent.parent.parent)
     return os.pathsep.join([package, *filter(None, sys.path)])
 
