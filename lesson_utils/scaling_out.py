@@ -213,8 +213,7 @@ def shard_indices(
 class AllReduceSum(torch.autograd.Function):
     """The sum over all processes, through which gradients flow.
 
-    What arrives from above in any process counts for the summand of each: `backward`
-    is the same sum again.
+    What arrives in any process counts for each: `backward` is the same sum again.
     """
 
     @staticmethod
@@ -334,8 +333,7 @@ def train_digits(
         The network, the same in all processes.
 
     Raises:
-        ValueError: a number is not whole or below 1, or the batch does not split
-            evenly: the mean of the processes' means would not be the batch's.
+        ValueError: a number is not whole or below 1, or n does not divide the batch.
 
     Source: the definition.
     """
@@ -379,7 +377,7 @@ def main(arguments: list[str] | None = None) -> None:
     Args:
         arguments: of the command line; None for those of this process.
     """
-    parser = argparse.ArgumentParser(prog="lesson_utils.scaling_out")
+    parser = argparse.ArgumentParser()
     parser.add_argument("folder", type=Path)
     parser.add_argument("--kill-at", type=int)
     options = parser.parse_args(arguments)
