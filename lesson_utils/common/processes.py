@@ -47,7 +47,7 @@ class Team:
         ValueError: `size` is not a whole number >= 1, or `timeout` not above 0.
     """
 
-    def __init__(self, size: int, *, timeout: float = 120.0) -> None:
+    def __init__(self, size: int, *, timeout: float = 240.0) -> None:
         require_whole("size", size)
         require_positive("timeout", timeout)
         self.size, self.timeout, self._calls = size, timeout, 0
