@@ -28,7 +28,9 @@ def world() -> tuple[int, int]:
     """Where this process stands among those that train together.
 
     Returns:
-        Its rank r and their number n; 0 and 1 where there is no process group.
+        Its rank r and their number n, scalars; 0 and 1 where there is no process group.
+
+    Source: the definition.
     """
     if not (dist.is_available() and dist.is_initialized()):
         return 0, 1
@@ -140,7 +142,7 @@ def ring_steps(tensors: Sequence[Tensor]) -> Tensor:
         tensors: n of them, (L,) each, of one dtype: tensor r is that of process r.
 
     Returns:
-        (2 n - 1, n, L): first the tensors themselves, then the state after each step.
+        (S, n, L), S = 2 n - 1: first the tensors, then the state after each step.
 
     Raises:
         ValueError: there is no tensor, or one is not (L,) like the others.
@@ -213,7 +215,7 @@ def shard_indices(
 class AllReduceSum(torch.autograd.Function):
     """The sum over all processes, through which gradients flow.
 
-    What arrives in any process counts for each: `backward` is the same sum again.
+    Source: the definition: what arrives in any process counts for each of them.
     """
 
     @staticmethod
@@ -222,10 +224,10 @@ class AllReduceSum(torch.autograd.Function):
 
         Args:
             context: unused.
-            values: of the same shape in each process.
+            values: (...), of the same shape in each process.
 
         Returns:
-            Their sum, the same in each process.
+            (...), their sum, the same in each process.
         """
         total = values.clone(memory_format=torch.contiguous_format)
         if world()[1] > 1:
@@ -238,10 +240,10 @@ class AllReduceSum(torch.autograd.Function):
 
         Args:
             context: unused.
-            slopes: of this process's loss with respect to the sum.
+            slopes: (...), of this process's loss with respect to the sum.
 
         Returns:
-            Of all processes' losses together, with respect to this process's values.
+            (...), of all processes' losses with respect to this process's values.
         """
         return AllReduceSum.forward(context, slopes)
 
@@ -371,16 +373,12 @@ def train_digits(
     return network
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """What `torchrun -m lesson_utils.scaling_out FOLDER --kill-at 15` runs.
-
-    Args:
-        arguments: of the command line; None for those of this process.
-    """
+def _main() -> None:
+    """What `torchrun -m lesson_utils.scaling_out FOLDER --kill-at 15` runs."""
     parser = argparse.ArgumentParser()
     parser.add_argument("folder", type=Path)
     parser.add_argument("--kill-at", type=int)
-    options = parser.parse_args(arguments)
+    options = parser.parse_args()
     end_with_parent()
     torch.set_num_threads(1)
     dist.init_process_group("gloo")  # torchrun says who is who, and where they meet
@@ -397,4 +395,4 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    _main()

@@ -397,7 +397,7 @@ ELSEWHERE = {
         *("margin_softmax.boundary_angle", "margin_softmax.largest_margin"),
         "margin_softmax.smallest_scale",
         "pyramid_pooling.bin_edges",
-        *("scaling_out.shard_indices", "scaling_out.world", "scaling_out.main"),
+        *("scaling_out.shard_indices", "scaling_out.world"),
         *("common.step_costs.memory_per_gpu", "common.step_costs.ring_seconds"),
         *("common.step_costs.step_seconds", "common.step_costs.fit_ring"),
     ),
