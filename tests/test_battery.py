@@ -332,7 +332,6 @@ CALLS = {
         ((IMAGES, X[:, :3], LABELS), {}),
     ],
     "scaling_out.ring_steps": [(([X[0], X[1]],), {})],
-    "scaling_out.ring_all_reduce": [((X,), {})],
     "scaling_out.synced_moments": [((MAPS,), {})],
 }
 
@@ -353,6 +352,7 @@ ELSEWHERE = {
         *("common.generating.sample", "common.training.average_weights"),
         "dcgan.gradient_penalty",
         *("scaling_out.average_gradients", "scaling_out.average_in_backward"),
+        "scaling_out.ring_all_reduce",
         *("fine_tuning.find_head", "fine_tuning.replace_head", "fine_tuning.freeze"),
         *("fine_tuning.unfreeze", "fine_tuning.parameter_groups"),
         *("fine_tuning.hold_statistics", "common.embedding.embed"),

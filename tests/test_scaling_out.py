@@ -1,10 +1,12 @@
 """Scaling out, tested in two, three and four real processes."""
 
+import re
 import sys
 from datetime import timedelta
 from pathlib import Path
 
 import cloudpickle
+import nbformat
 import pytest
 import torch
 import torch.distributed as dist
@@ -464,6 +466,28 @@ class TestTraining:
         alone = so.train_digits(tmp_path / "alone").state_dict()
         for name, value in weights_of(tmp_path).items():
             torch.testing.assert_close(value, alone[name], rtol=1e-4, atol=1e-5)
+
+
+@pytest.fixture
+def small_dcgan(monkeypatch, tmp_path):
+    """The program of the exercise at full size, for a few small pictures."""
+    for name, value in {"SIZE": 16, "PICTURES": 256, "EPOCHS": 1}.items():
+        monkeypatch.setenv(name, str(value))
+    monkeypatch.setenv("LESSON_UTILS_DEVICE", "cpu")
+    monkeypatch.chdir(tmp_path)
+    words = "".join(
+        cell["source"] for cell in nbformat.read(PAGE, 4).cells if cell["id"]
+    )
+    (program,) = re.findall(r"```python\n(import os\n.*?)```", words, re.DOTALL)
+    path = tmp_path / "train_dcgan.py"
+    path.write_text(program)
+    return path
+
+
+def test_the_program_at_full_size_runs_in_two_processes(small_dcgan):
+    torchrun(small_dcgan)
+    state = load_checkpoint(small_dcgan.with_name("dcgan.pt"))
+    assert len(state["rows"]) == 2  # 256 pictures, 64 in each of two processes
 
 
 def _trained(folder):

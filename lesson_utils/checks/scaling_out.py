@@ -231,6 +231,7 @@ def _wrong_shard(
     return order[rank::world_size]
 
 
+_SEEN_ONLY_PADDED = ("drops", "always padded", "last again", "zeros", "places")
 _SHARD_INDICES = Exercise(
     name="shard_indices",
     solution=scaling_out.shard_indices,
@@ -261,7 +262,8 @@ _SHARD_INDICES = Exercise(
             "places": "These are places in the order. Which samples stand there?",
         }.items()
         for pads in ((False,) if way == "never padded" else (True, False))
-        if pads or way in ("never padded", "blocks", "in order", "own dice")
+        if pads
+        or way not in ("drops", "always padded", "last again", "zeros", "places")
     ),
     hints=(
         "All processes make the same order; each takes its own places of it.",
