@@ -347,6 +347,8 @@ CALLS = {
         ((IMAGES, X[:, :3], 1), {}),
         ((IMAGES, X[:, :3], LABELS), {}),
     ],
+    "scaling_out.ring_steps": [(([X[0], X[1]],), {})],
+    "scaling_out.synced_moments": [((MAPS,), {})],
 }
 
 # Public, and not in `CALLS`: why.
@@ -365,6 +367,8 @@ ELSEWHERE = {
         *("common.classifying.evaluating", "dcgan.initialize"),
         *("common.generating.sample", "common.training.average_weights"),
         "dcgan.gradient_penalty",
+        *("scaling_out.average_gradients", "scaling_out.average_in_backward"),
+        "scaling_out.ring_all_reduce",
         *("fine_tuning.find_head", "fine_tuning.replace_head", "fine_tuning.freeze"),
         *("fine_tuning.unfreeze", "fine_tuning.parameter_groups"),
         *("fine_tuning.hold_statistics", "common.embedding.embed"),
@@ -375,7 +379,7 @@ ELSEWHERE = {
     "trains where its networks are: by the tests of their modules": (
         *("gan.train", "mc_loss.train", "style_transfer.transfer", "upsampling.train"),
         *("attention_pooling.train", "bilinear.fit_classifier", "pixel_losses.train"),
-        "hashing.train",
+        *("hashing.train", "scaling_out.train_digits"),
         *("classification_losses.fit_linear", "classification_losses.adaboost"),
         "classification_losses.best_stump",
         *("common.segmenting.train", "common.segmenting.segment"),
@@ -412,6 +416,9 @@ ELSEWHERE = {
         *("data_loading.prefetch", "data_loading.worker_seed", "data_loading.reseed"),
         *("data_loading.read_timeline", "data_loading.decode"),
         "data_loading.decode_once",
+        *("scaling_out.shard_indices", "scaling_out.world"),
+        *("common.step_costs.memory_per_gpu", "common.step_costs.ring_seconds"),
+        *("common.step_costs.step_seconds", "common.step_costs.fit_ring"),
     ),
     "moves to a device: by the tests of its module": ("data_loading.move",),
 }
@@ -425,6 +432,7 @@ MODULES_ELSEWHERE = {
     "common.packaged_files": "files",
     "common.plotting": "pictures",
     "common.pretrained": "networks",
+    "common.processes": "processes",
     "common.proposal_net": "networks",
     "common.quiz": "words",
     "common.require": "the checks themselves",
@@ -1431,6 +1439,33 @@ BAD = {
     ],
     "classification_losses.adaboost": [
         ((X, LABELS, 2), {}), ((X, 2 * LABELS - 1, 0), {}), ((X[0], SIGNS, 2), {}),
+    ],
+    "scaling_out.ring_steps": [(([],), {}), (([X[0], X[1, :2]],), {}), (([X],), {})],
+    "scaling_out.ring_all_reduce": [((X.T,), {})],
+    "scaling_out.synced_moments": [((MAPS.long(),), {})],
+    "scaling_out.shard_indices": [
+        ((-1, 0, 1), {}), ((3, 3, 3), {}), ((3, 0, 0), {}), ((3, 0, True), {}),
+        ((3, 0, 1), {"seed": -1}), ((3, 0, 1), {"epoch": 1.5}),
+    ],
+    "scaling_out.train_digits": [
+        *((("nowhere",), {name: 0}) for name in ("steps", "save_every", "batch_size")),
+    ],
+    "common.step_costs.memory_per_gpu": [
+        ((-1, 2), {}), ((NAN, 2), {}), ((1, 0), {}), ((1, 2), {"stage": 4}),
+    ],
+    "common.step_costs.ring_seconds": [
+        ((-1, 2), {"latency": 0, "bandwidth": 1}),
+        ((1, 0), {"latency": 0, "bandwidth": 1}),
+        ((1, 2), {"latency": -1, "bandwidth": 1}),
+        ((1, 2), {"latency": 0, "bandwidth": 0}),
+    ],
+    "common.step_costs.step_seconds": [
+        ((-1, 1, 2), {"latency": 0, "bandwidth": 1}),
+        ((1, 1, 2), {"latency": 0, "bandwidth": 1, "overlap": 2}),
+    ],
+    "common.step_costs.fit_ring": [
+        (([1, 1], [1, 1], 2), {}), (([1, 2], [1], 2), {}), (([1, 2], [1, 2], 1), {}),
+        (([1, 2], [0, 1], 2), {}), (([1, 2], [2, 1], 2), {}),
     ],
 }  # fmt: skip
 # Not a ValueError.
