@@ -70,10 +70,11 @@ def hungarian(cost: Tensor) -> tuple[Tensor, Tensor]:
             row_of[column] = row_of[before[column]] if before[column] >= 0 else new
             column = before[column]
     pairs = sorted((row, column) for column, row in enumerate(row_of) if row >= 0)
-    rows, columns = torch.tensor(pairs, dtype=torch.int64).view(-1, 2).unbind(dim=1)
-    return rows, columns
+    pairs = torch.tensor(pairs, dtype=torch.int64, device=cost.device)
+    return pairs.view(-1, 2).unbind(dim=1)
 
 
+@torch.no_grad()
 def pair_costs(
     logits: Tensor,
     boxes: Tensor,
@@ -92,7 +93,7 @@ def pair_costs(
         weights: of the class, the L1 distance, and the generalized IoU.
 
     Returns:
-        (..., Q, N), at least float32.
+        (..., Q, N), at least float32; no gradient flows through them.
 
     Raises:
         ValueError: shapes do not fit, a label is not below K, a width or height is
@@ -233,7 +234,7 @@ def _require_answers(
     require_shape("target_labels", target_labels, "... N")
     require_shape("target_boxes", target_boxes, "... N 4", floating=True, N=number)
     classes = logits.shape[-1] - 1
-    if classes < 1 or (number and not target_labels.max() < classes):
+    if classes < 1 or not (target_labels < classes).all():
         raise ValueError(
             f"target_labels must be below {classes}, got {target_labels.tolist()}"
         )

@@ -97,6 +97,13 @@ def multi_head_attention(
     batch, _, dim = queries.shape
     require_shape("keys", keys, "B M D", B=batch, D=dim)
     require_shape("values", values, "B M D", B=batch, M=keys.shape[1], D=dim)
+    for name, weight, shape in (
+        ("in_weight", in_weight, "E D"),
+        ("in_bias", in_bias, "E"),
+        ("out_weight", out_weight, "D D"),
+        ("out_bias", out_bias, "D"),
+    ):
+        require_shape(name, weight, shape, E=3 * dim, D=dim)
     if dim % heads:
         raise ValueError(f"D must be a multiple of {heads} heads, got {dim}")
     q, k, v = (
