@@ -194,7 +194,7 @@ def predict(
 
     Args:
         model: left in evaluation mode.
-        images: as `Detr` takes them.
+        images: (N, 3, S, S), or (N, 416, S / 12, S / 12), as `Detr` takes them.
         batch_size: pictures at a time.
         score_threshold: what is less sure is dropped.
 
@@ -244,7 +244,8 @@ def train(
 
     Args:
         model: left in evaluation mode.
-        images: as `Detr` takes them; of features the trunk learns nothing.
+        images: (N, 3, S, S), or (N, 416, S / 12, S / 12), as `Detr` takes them; of the
+            latter the trunk learns nothing.
         labels: (N, M, 5): class from 0, or -1 for padding, x1, y1, x2, y2.
         steps: batches in all.
         batch_size: as `common.training.Run` takes it.

@@ -188,9 +188,9 @@ def set_loss(
             one with a target counts 1.
 
     Returns:
-        Scalars: the weighted mean of the cross entropy over all queries; the mean over
-        all targets of the L1 distance of its box; that of 1 - generalized IoU. Without
-        any target the last two are 0.
+        Three scalars, (): the weighted mean of the cross entropy over all queries; the
+        mean over all targets of the L1 distance of its box; that of 1 - generalized
+        IoU. Without any target the last two are 0.
 
     Raises:
         ValueError: shapes do not fit, a target's query is none of the Q, two targets of

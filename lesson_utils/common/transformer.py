@@ -77,8 +77,8 @@ def multi_head_attention(
         queries: (B, N, D).
         keys: (B, M, D), what each query is compared with.
         values: (B, M, D), what it takes.
-        in_weight: (3 D, D): the projections of queries, keys and values.
-        in_bias: (3 D,).
+        in_weight: (3D, D): the projections of queries, keys and values.
+        in_bias: (3D,).
         out_weight: (D, D), of what the heads have found, side by side.
         out_bias: (D,).
         heads: h, a divisor of D; each works on D / h of the numbers.
@@ -177,6 +177,9 @@ class EncoderLayer(nn.Module):
         heads: h.
         hidden: numbers within the second half.
 
+    Raises:
+        ValueError: see `MultiHeadAttention`.
+
     Source: Vaswani et al., NeurIPS 2017, section 3.1; the norm stands first as in Xiong
         et al., On Layer Normalization in the Transformer Architecture, ICML 2020.
     """
@@ -209,6 +212,9 @@ class DecoderLayer(nn.Module):
         dim: D.
         heads: h.
         hidden: numbers within the last part.
+
+    Raises:
+        ValueError: see `MultiHeadAttention`.
 
     Source: as `EncoderLayer`; where positions are added is Carion et al., End-to-End
         Object Detection with Transformers, ECCV 2020, appendix A.3.
