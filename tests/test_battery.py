@@ -56,6 +56,10 @@ ONES, ZEROS = torch.ones(6), torch.zeros(6)
 MEAN = torch.full((3,), 0.5)
 GRAM = torch.eye(6).repeat(2, 1, 1) + 0.1
 SEGMENTED = torch.tensor([[0, 0, 1, 2], [1, 0, 2, 2]])
+# Three queries and two targets of each of two pictures, one of them padding.
+ANSWERS = randn(2, 3, 3), torch.cat([rand(2, 3, 2), 0.1 + 0.3 * rand(2, 3, 2)], 2)
+TARGETS = torch.tensor([[1, 0], [1, -1]]), 0.2 + 0.3 * rand(2, 2, 4)
+PROJECTIONS = randn(12, 4), randn(12), randn(4, 4), randn(4)
 ROIS = torch.tensor([[1.0, 0.5, 1, 3, 2.5], [0, -1, 0, 2.25, 6]])  # of MAPS
 CONFUSION = torch.tensor([[[6, 2, 0], [1, 3, 0], [2, 0, 1]]])
 
@@ -278,6 +282,16 @@ CALLS = {
         ((MAPS, ROIS, 2), {}),
         ((MAPS, ROIS, (2, 3), 0.5, 2, True), {}),
     ],
+    # Sets.
+    "common.set_prediction.hungarian": [((RANKING,), {}), ((RANKING.T,), {})],
+    "common.set_prediction.pair_costs": [(ANSWERS + TARGETS, {})],
+    "common.set_prediction.match": [(ANSWERS + TARGETS, {})],
+    "common.set_prediction.set_loss": [
+        ((*ANSWERS, *TARGETS, torch.tensor([[2, 0], [1, -1]])), {}),
+    ],
+    "common.transformer.multi_head_attention": [
+        ((*(randn(2, n, 4) for n in (3, 5, 5)), *PROJECTIONS), {"heads": 2}),
+    ],
     "upsampling.resize_bilinear": [
         ((IMAGES, (5, 9)), {}),
         ((IMAGES, 9), {"align_corners": True}),
@@ -369,6 +383,7 @@ ELSEWHERE = {
         "dcgan.gradient_penalty",
         *("scaling_out.average_gradients", "scaling_out.average_in_backward"),
         "scaling_out.ring_all_reduce",
+        *("dcgan.gradient_penalty", "detr.predict"),
         *("fine_tuning.find_head", "fine_tuning.replace_head", "fine_tuning.freeze"),
         *("fine_tuning.unfreeze", "fine_tuning.parameter_groups"),
         *("fine_tuning.hold_statistics", "common.embedding.embed"),
@@ -384,6 +399,7 @@ ELSEWHERE = {
         "classification_losses.best_stump",
         *("common.segmenting.train", "common.segmenting.segment"),
         *("metric_learning.train", "margin_softmax.train", "pyramid_pooling.train"),
+        "detr.train",
     ),
     "trains: a step of each is taken below": (
         *("dcgan.train", "fine_tuning.train", "single_shot.train"),
@@ -404,6 +420,7 @@ ELSEWHERE = {
             "common.shapes.polygon_mask",
         ),
         *("single_shot.scene_detector", "dcgan.creature_generator"),
+        *("detr.scene_detr", "common.transformer.sine_positions"),
         "common.training.drawer",
         *("common.training.batch_of_step", "common.training.require_finite"),
         "common.classifying.plain_classifier",
@@ -653,6 +670,7 @@ EXTREMES = {
 # Where infinity less infinity is the honest answer, and why.
 NOT_EXTREME = {
     ("common.generating.kernel_distance", "huge"): "the cube leaves float32",
+    ("common.transformer.multi_head_attention", "huge"): "products leave float32",
     ("mc_loss.peak_hits", "flat"): "no map has a peak: NaN, as it says",
     ("classification_losses.exponential_loss", "large"): "infinite, as it says",
     ("segmentation_metrics.boundary_iou", "flat"): "of two empty masks NaN, as it says",
@@ -756,6 +774,10 @@ class TestAStepOnAnotherDevice:
 NAN, INF = math.nan, math.inf
 WRONG = torch.tensor([[3.0, 0, 1, 1]])  # x2 < x1
 INTS = torch.ones(2, 6).long()
+
+
+def detr_net():
+    return importlib.import_module("lesson_utils.detr").Detr(2, image_size=24)
 
 
 def pyramid_net():
@@ -1153,6 +1175,43 @@ BAD = {
     "data_loading.decode_once": [(([], Path("a.npy"), 4), {}),
                                  (([b""], Path("a.txt"), 4), {})],
     "common.segmenting.standardize": [((IMAGES[0],), {}), ((2 + IMAGES,), {})],
+    "common.set_prediction.hungarian": [
+        ((RANKING[0],), {}), ((RANKING * NAN,), {}), ((RANKING * INF,), {}),
+    ],
+    **{
+        f"common.set_prediction.{name}": [
+            ((ANSWERS[0] * NAN, ANSWERS[1], *TARGETS), {}),
+            ((ANSWERS[0], ANSWERS[1] * NAN, *TARGETS), {}),
+            ((ANSWERS[0], ANSWERS[1][:, :2], *TARGETS), {}),
+            ((*ANSWERS, TARGETS[0] + 2, TARGETS[1]), {}),
+            ((*ANSWERS, TARGETS[0], TARGETS[1][:, :1]), {}),
+            ((*ANSWERS, TARGETS[0], -TARGETS[1]), {}),
+        ]
+        for name in ("pair_costs", "match")
+    },
+    "common.set_prediction.set_loss": [
+        *(
+            ((*ANSWERS, *TARGETS, torch.tensor(m)), {})
+            for m in ([[2, 2], [1, -1]], [[3, 0], [1, -1]], [[2], [1]], [[-1, 0]] * 2)
+        ),
+        *(
+            ((*ANSWERS, *TARGETS, torch.tensor([[2, 0], [1, -1]])), {"no_object": w})
+            for w in (0, NAN, INF, True)
+        ),
+    ],
+    "common.transformer.multi_head_attention": [
+        ((MAPS[0], MAPS[0], MAPS[0], *PROJECTIONS), {"heads": h}) for h in (0, 3, 1.5)
+    ],
+    "common.transformer.sine_positions": [
+        ((0, 2, 8), {}), ((2, 1.5, 8), {}), ((2, 2, 6), {}),
+        *(((2, 2, 8), {"temperature": t}) for t in (0, NAN, INF, True)),
+    ],
+    "detr.predict": [((detr_net(), IMAGES), {})],
+    "detr.train": [
+        ((detr_net(), IMAGES, TRUTHS), {}),
+        ((detr_net(), rand(1, 3, 24, 24), TRUTHS + 2), {}),
+        *(((detr_net(), IMAGES, TRUTHS), {n: 0}) for n in ("clip", "learning_rate")),
+    ],
     "pyramid_pooling.bin_edges": [((0, 2), {}), ((4, 0), {}), ((4.5, 2), {})],
     "pyramid_pooling.spatial_pyramid_pool": [
         ((MAPS[0],), {}), ((MAPS.long(),), {}), ((MAPS[..., :0],), {}),
