@@ -56,6 +56,9 @@ MEAN = torch.full((3,), 0.5)
 GRAM = torch.eye(6).repeat(2, 1, 1) + 0.1
 SEGMENTED = torch.tensor([[0, 0, 1, 2], [1, 0, 2, 2]])
 ROIS = torch.tensor([[1.0, 0.5, 1, 3, 2.5], [0, -1, 0, 2.25, 6]])  # of MAPS
+KEYS = randn(2, 4, 6)
+LOOK = torch.tensor([[True, True, False, True], [False, True, True, False]])
+TOLD = torch.tensor([[1, 4, 5, 4, 2], [1, 5, 2, 0, 0]])  # sentences, <start> first
 CONFUSION = torch.tensor([[[6, 2, 0], [1, 3, 0], [2, 0, 1]]])
 
 
@@ -331,6 +334,17 @@ CALLS = {
         ((IMAGES, X[:, :3], 1), {}),
         ((IMAGES, X[:, :3], LABELS), {}),
     ],
+    **{
+        f"captioning.{name}": [
+            ((X, KEYS, KEYS[..., :3]), {}),
+            ((X, KEYS, KEYS[..., :3], LOOK), {}),
+        ]
+        for name in ("additive_attention", "dot_product_attention")
+    },
+    "captioning.caption_loss": [
+        ((KEYS, KEYS.softmax(2), TOLD), {"doubly": doubly}) for doubly in (0.0, 0.5)
+    ],
+    "captioning.doubly_stochastic": [((KEYS.softmax(2), LOOK), {})],
 }
 
 # Public, and not in `CALLS`: why.
@@ -341,7 +355,7 @@ ELSEWHERE = {
         *("augmentation.sample_crop", "augmentation.random_resized_crop"),
         *("common.colors.color_jitter", "augmentation.mixup", "augmentation.cutmix"),
         *("mc_loss.channel_mask", "hashing.random_hyperplanes"),
-        "margin_softmax.sample_classes",
+        *("margin_softmax.sample_classes", "common.sentences.hide_words"),
     ),
     "takes or changes networks: by the tests of their modules": (
         *("common.probes.gradient_norms", "common.classifying.average_over_views"),
@@ -354,6 +368,7 @@ ELSEWHERE = {
         *("fine_tuning.hold_statistics", "common.embedding.embed"),
         *("fine_tuning.extract_features", "single_shot.predict", "dcgan.train_step"),
         *("style_transfer.extract_features", "style_transfer.lbfgs"),
+        *("captioning.greedy", "captioning.next_words", "captioning.beam_search"),
         *("receptive_field.layers_of", "receptive_field.effective_receptive_field"),
     ),
     "trains where its networks are: by the tests of their modules": (
@@ -393,6 +408,9 @@ ELSEWHERE = {
         *("margin_softmax.boundary_angle", "margin_softmax.largest_margin"),
         "margin_softmax.smallest_scale",
         "pyramid_pooling.bin_edges",
+        *("captioning.scene_captioner", "common.sentences.encode_captions"),
+        *("common.sentences.clipped_counts", "common.sentences.bleu"),
+        "common.sentences.decode_caption",
     ),
 }
 # Modules of which no function takes tensors to compute with, or which are others'.
@@ -1375,6 +1393,31 @@ BAD = {
     "classification_losses.adaboost": [
         ((X, LABELS, 2), {}), ((X, 2 * LABELS - 1, 0), {}), ((X[0], SIGNS, 2), {}),
     ],
+    **{
+        f"captioning.{name}": [
+            ((X, KEYS, KEYS, LOOK & False), {}), ((X, KEYS, KEYS[:, :3]), {}),
+            ((X, KEYS[:, :0], KEYS[:, :0]), {}), ((X, KEYS, KEYS, LOOK[:1]), {}),
+        ]
+        for name in ("additive_attention", "dot_product_attention")
+    },
+    "captioning.caption_loss": [
+        ((KEYS, KEYS, TOLD), {"doubly": -1}), ((KEYS[:, :3], KEYS, TOLD), {}),
+    ],
+    "captioning.doubly_stochastic": [((KEYS, LOOK[:, :3]), {})],
+    "captioning.greedy": [((nn.Identity(), KEYS), {"max_length": 0})],
+    "captioning.beam_search": [
+        ((nn.Identity(), 0, 1, 0, 3), {}), ((nn.Identity(), 0, 1, 2, 1.5), {}),
+        ((nn.Identity(), 0, 1, 2, 3), {"power": -1}),
+    ],
+    "common.sentences.encode_captions": [(([], "abc"), {}), ((["a", ""], "abc"), {})],
+    "common.sentences.hide_words": [((TOLD, 1.5), {}), ((TOLD, -0.1), {})],
+    "common.sentences.clipped_counts": [
+        ((["a"], [], 1), {}), ((["a"], [["a"]], 0), {}), (("a", [["a"]], 1), {}),
+    ],
+    "common.sentences.bleu": [
+        (([], []), {}), (([["a"]], []), {}), (([["a"]], [[]]), {}),
+        (([["a"]], [[["a"]]]), {"max_n": 0}), ((["a"], [[["a"]]]), {}),
+    ],
 }  # fmt: skip
 # Not a ValueError.
 OTHER_ERRORS = {
@@ -1382,6 +1425,7 @@ OTHER_ERRORS = {
     "dcgan.creature_generator": "of its files, as are those of the backbones' tests",
     "upsampling.super_resolver": "of its files, as are those of the backbones' tests",
     "common.segmenting.scene_segmenter": "of its files, likewise",
+    "captioning.scene_captioner": "of its files, likewise",
 }
 
 
