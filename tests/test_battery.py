@@ -61,6 +61,9 @@ ANSWERS = randn(2, 3, 3), torch.cat([rand(2, 3, 2), 0.1 + 0.3 * rand(2, 3, 2)], 
 TARGETS = torch.tensor([[1, 0], [1, -1]]), 0.2 + 0.3 * rand(2, 2, 4)
 PROJECTIONS = randn(12, 4), randn(12), randn(4, 4), randn(4)
 ROIS = torch.tensor([[1.0, 0.5, 1, 3, 2.5], [0, -1, 0, 2.25, 6]])  # of MAPS
+KEYS = randn(2, 4, 6)
+LOOK = torch.tensor([[True, True, False, True], [False, True, True, False]])
+TOLD = torch.tensor([[1, 4, 5, 4, 2], [1, 5, 2, 0, 0]])  # sentences, <start> first
 CONFUSION = torch.tensor([[[6, 2, 0], [1, 3, 0], [2, 0, 1]]])
 
 
@@ -363,6 +366,17 @@ CALLS = {
     ],
     "scaling_out.ring_steps": [(([X[0], X[1]],), {})],
     "scaling_out.synced_moments": [((MAPS,), {})],
+    **{
+        f"captioning.{name}": [
+            ((X, KEYS, KEYS[..., :3]), {}),
+            ((X, KEYS, KEYS[..., :3], LOOK), {}),
+        ]
+        for name in ("additive_attention", "dot_product_attention")
+    },
+    "captioning.caption_loss": [
+        ((KEYS, KEYS.softmax(2), TOLD), {"doubly": doubly}) for doubly in (0.0, 0.5)
+    ],
+    "captioning.doubly_stochastic": [((KEYS.softmax(2), LOOK), {})],
 }
 
 # Public, and not in `CALLS`: why.
@@ -373,7 +387,7 @@ ELSEWHERE = {
         *("augmentation.sample_crop", "augmentation.random_resized_crop"),
         *("common.colors.color_jitter", "augmentation.mixup", "augmentation.cutmix"),
         *("mc_loss.channel_mask", "hashing.random_hyperplanes"),
-        "margin_softmax.sample_classes",
+        *("margin_softmax.sample_classes", "common.sentences.hide_words"),
     ),
     "takes or changes networks: by the tests of their modules": (
         *("common.probes.gradient_norms", "common.classifying.average_over_views"),
@@ -389,6 +403,7 @@ ELSEWHERE = {
         *("fine_tuning.hold_statistics", "common.embedding.embed"),
         *("fine_tuning.extract_features", "single_shot.predict", "dcgan.train_step"),
         *("style_transfer.extract_features", "style_transfer.lbfgs"),
+        *("captioning.greedy", "captioning.next_words", "captioning.beam_search"),
         *("receptive_field.layers_of", "receptive_field.effective_receptive_field"),
     ),
     "trains where its networks are: by the tests of their modules": (
@@ -436,6 +451,9 @@ ELSEWHERE = {
         *("scaling_out.shard_indices", "scaling_out.world"),
         *("common.step_costs.memory_per_gpu", "common.step_costs.ring_seconds"),
         *("common.step_costs.step_seconds", "common.step_costs.fit_ring"),
+        *("captioning.scene_captioner", "common.sentences.encode_captions"),
+        *("common.sentences.clipped_counts", "common.sentences.bleu"),
+        "common.sentences.decode_caption",
     ),
     "moves to a device: by the tests of its module": ("data_loading.move",),
 }
@@ -1525,6 +1543,30 @@ BAD = {
     "common.step_costs.fit_ring": [
         (([1, 1], [1, 1], 2), {}), (([1, 2], [1], 2), {}), (([1, 2], [1, 2], 1), {}),
         (([1, 2], [0, 1], 2), {}), (([1, 2], [2, 1], 2), {}),
+    **{
+        f"captioning.{name}": [
+            ((X, KEYS, KEYS, LOOK & False), {}), ((X, KEYS, KEYS[:, :3]), {}),
+            ((X, KEYS[:, :0], KEYS[:, :0]), {}), ((X, KEYS, KEYS, LOOK[:1]), {}),
+        ]
+        for name in ("additive_attention", "dot_product_attention")
+    },
+    "captioning.caption_loss": [
+        ((KEYS, KEYS, TOLD), {"doubly": -1}), ((KEYS[:, :3], KEYS, TOLD), {}),
+    ],
+    "captioning.doubly_stochastic": [((KEYS, LOOK[:, :3]), {})],
+    "captioning.greedy": [((nn.Identity(), KEYS), {"max_length": 0})],
+    "captioning.beam_search": [
+        ((nn.Identity(), 0, 1, 0, 3), {}), ((nn.Identity(), 0, 1, 2, 1.5), {}),
+        ((nn.Identity(), 0, 1, 2, 3), {"power": -1}),
+    ],
+    "common.sentences.encode_captions": [(([], "abc"), {}), ((["a", ""], "abc"), {})],
+    "common.sentences.hide_words": [((TOLD, 1.5), {}), ((TOLD, -0.1), {})],
+    "common.sentences.clipped_counts": [
+        ((["a"], [], 1), {}), ((["a"], [["a"]], 0), {}), (("a", [["a"]], 1), {}),
+    ],
+    "common.sentences.bleu": [
+        (([], []), {}), (([["a"]], []), {}), (([["a"]], [[]]), {}),
+        (([["a"]], [[["a"]]]), {"max_n": 0}), ((["a"], [[["a"]]]), {}),
     ],
 }  # fmt: skip
 # Not a ValueError.
@@ -1536,6 +1578,7 @@ OTHER_ERRORS = {
     "common.embedding.frame_encoder": "of its files, likewise",
     "data_loading.decode": "OSError: its own tests",
     "data_loading.reseed": "in a worker only: the tests of `worker_seed`",
+    "captioning.scene_captioner": "of its files, likewise",
 }
 
 

@@ -269,7 +269,8 @@ def _reached(card: dict) -> str:
     if "psnr" in card:
         gains = [card["psnr"][n] - card["psnr_bicubic"][n] for n in card["psnr"]]
         return f"{sum(gains) / len(gains):.2f} dB over bicubic"
-    over = f"over {len(card['classes'])} classes"
+    kind = "words" if "exact_match" in card else "classes"
+    over = f"over {len(card['classes'])} {kind}"
     if "accuracy" in card:
         return f"accuracy {card['accuracy']} {over}"
     if "map50" in card:
@@ -278,6 +279,8 @@ def _reached(card: dict) -> str:
         return f"mean IoU {card['mean_iou']} {over}"
     if "mean_average_precision_0" in card:
         return f"mAP {card['mean_average_precision_0']} by the mean of 10 frames"
+    if "exact_match" in card:
+        return f"exact match {card['exact_match']} {over}"
     return f"distance of colors {card['colors']}"
 
 
