@@ -91,7 +91,9 @@ def _average(
     if mask is not None:
         require_shape("mask", mask, "B N", B=scores.shape[0], N=scores.shape[1])
         if not mask.any(1).all():
-            raise ValueError("mask must leave a place in each row, got a row that hides all")
+            raise ValueError(
+                "mask must leave a place in each row, got a row that hides all"
+            )
         scores = scores.masked_fill(~mask, -torch.inf)
     weights = scores.softmax(1)
     return (weights[:, None] @ values).squeeze(1), weights
