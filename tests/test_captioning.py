@@ -18,6 +18,8 @@ from lesson_utils.common.sentences import (
     clipped_counts,
     decode_caption,
 )
+from lesson_utils.common.studies import read_study
+from lesson_utils.data.captions import WORDS, CaptionedScenes, stack_captions
 from tests.answers import ExerciseTests
 
 DICE = torch.Generator().manual_seed(0)
