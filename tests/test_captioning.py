@@ -474,6 +474,17 @@ LIBRARY = {
     "beam_search": "torch has none, and transformers' wants a whole model",
     "clipped_counts": nltk_counts,
 }
+
+
+def renormed(query, keys, values, mask=None):
+    if keys.shape[1] == 0 or (mask is not None and not mask.any(1).all()):
+        raise ValueError("no place")
+    weights = (query[:, None] + keys).tanh().sum(2).softmax(1)
+    if mask is not None:
+        weights = weights * mask / (weights * mask).sum(1, keepdim=True)
+    return (weights[..., None] * values).sum(1), weights
+
+
 WRONG = {
     "additive_attention": [
         (masked_to_zero, "an ordinary score"),
@@ -482,6 +493,7 @@ WRONG = {
         (multiplied, "This is the dot product"),
         (scaled, "This is the dot product"),
         (other_way_round, "Context first"),
+        (renormed, "and 0 / 0 is left"),
     ],
     "beam_search": [
         (greedily, "This is greedy search"),
@@ -496,6 +508,18 @@ WRONG = {
         (lambda c, r, n: clipped_counts(c, r[:1], n), "Only the first reference"),
         (lambda c, r, n: (clipped_counts(c, r, n)[0], len(c)), "you say L"),
         (as_ratio, "Both numbers"),
+        (
+            lambda c, r, n: (
+                max(clipped_counts(c, [one], n)[0] for one in r),
+                clipped_counts(c, r, n)[1],
+            ),
+            "the one reference",
+        ),
+        (
+            lambda c, r, n: (clipped_counts(c, r, n)[0], len(c) - n + 1),
+            "not a number below 0",
+        ),
+        (lambda c, r, n: clipped_counts(c, r, n)[::-1], "First how many are shared"),
     ],
 }  # fmt: skip
 

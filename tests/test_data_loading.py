@@ -1,6 +1,7 @@
 """Tests of `lesson_utils.data_loading` and of the exercises of its chapter."""
 
 import concurrent.futures
+import contextlib
 import gc
 import hashlib
 import io
@@ -579,6 +580,79 @@ def _lost(loader, depth):
         return
 
 
+def catching(become):
+    def answer(loader, depth):
+        data_loading_checks.require_whole("depth", depth)
+        try:
+            yield from dl.prefetch(loader, depth)
+        except LookupError as error:
+            yield from become(error)
+
+    return answer
+
+
+def another(error):
+    raise RuntimeError("the loader failed") from error
+    yield
+
+
+def a_copy(error):
+    raise LookupError(str(error))
+    yield
+
+
+def unheard(loader, depth):
+    """The chapter's slide, but for a patience that ends."""
+    data_loading_checks.require_whole("depth", depth)
+    ready, end, stopped = queue.Queue(depth), object(), threading.Event()
+
+    def put(item):
+        while not stopped.is_set():
+            with contextlib.suppress(queue.Full):
+                return ready.put(item, timeout=0.02)
+
+    def fill():
+        with contextlib.suppress(LookupError):
+            for item in loader:
+                put(item)
+                if stopped.is_set():
+                    return
+            put(end)
+
+    threading.Thread(target=fill, daemon=True).start()
+    try:
+        while (item := ready.get(timeout=9)) is not end:
+            yield item
+    except queue.Empty:
+        return
+    finally:
+        stopped.set()
+
+
+def overtaken(loader, depth):
+    """Asks for the error before it asks the queue."""
+    errors = []
+
+    def noting():
+        try:
+            yield from loader
+        except LookupError as error:
+            errors.append(error)
+
+    data_loading_checks.require_whole("depth", depth)
+    for item in dl.prefetch(noting(), depth):
+        if errors:
+            raise errors[0]
+        yield item
+    if errors:
+        raise errors[0]
+
+
+def one_more(loader, depth):
+    data_loading_checks.require_whole("depth", depth)
+    return plain_prefetch(loader, depth + 1)
+
+
 def whole_list(loader, depth):
     data_loading_checks.require_whole("depth", depth)
     yield from dl.prefetch([*loader], depth)
@@ -589,6 +663,42 @@ def named(events):
     own = [event for event in events if event[0] == 0]
     span = max(e[3] for e in own) - min(e[2] for e in own)
     return waiting / span, dl.read_timeline(events)[1]
+
+
+def whole(formula):
+    def answer(seed, epoch, worker):
+        for number in (seed, epoch, worker):
+            if number < 0 or number != int(number):
+                raise ValueError("not a whole number from 0")
+        return formula(seed, epoch, worker)
+
+    return answer
+
+
+def placed(first, second):
+    return whole(lambda s, e, w: (first * s + second * e + w) % 2**63)
+
+
+def by_moments(kinds=("load",), lanes=None, stepping=(0,), bounds=None, inside=None):
+    def answer(events):
+        dl.read_timeline(events)
+        own = [event for event in events if event[0] == 0]
+        first, last = min(e[2] for e in own), max(e[3] for e in own)
+        if bounds is not None:
+            first, last = bounds(own)
+        span, within = last - first, inside or plain_overlap
+        steps = [e for e in events if e[1] == "step" and e[0] in stepping]
+        waiting = 1 - sum(e[3] - e[2] for e in steps) / span
+        loads = [e for e in events if e[0] and e[1] in kinds]
+        number = lanes(events) if lanes else len({e[0] for e in events if e[0]})
+        busy = sum(within(e[2], e[3], first, last) for e in loads) / span
+        return waiting, busy / number if number else 0.0
+
+    return answer
+
+
+def plain_overlap(start, end, first, last):
+    return max(0.0, min(end, last) - max(start, first))
 
 
 checked, leaves = data_loading_checks._checked, data_loading_checks._by_queue
@@ -613,6 +723,12 @@ WRONG = {
         (lambda loader, depth: iter(loader), "consumer's own thread"),
         (whole_list, "All items are taken"),
         (lost_error, "believes that the epoch is over"),
+        (unheard, "waits for ever"),
+        (catching(another), "another one than the loader's"),
+        (catching(a_copy), "but a new one"),
+        (catching(lambda error: [error]), "comes out as an item"),
+        (overtaken, "The error overtakes"),
+        (one_more, "more than `depth` + 1"),
         (partial(leaves, ends=False), "A thread is left"),
         (partial(leaves, size=1), "one item ahead"),
         (partial(leaves, order=True), "a stack"),
@@ -630,6 +746,32 @@ WRONG = {
             lambda *triple: dl.worker_seed(*(int(abs(number)) for number in triple)),
             "Negative and fractional",
         ),
+        (placed(10**4, 100), "outgrows its place"),
+        (placed(10**6, 1000), "outgrows its place"),
+        (placed(2**40, 2**20), "outgrows its place"),
+        (whole(lambda s, e, w: s ^ e ^ w), "exclusive or"),
+        (whole(lambda s, e, w: (1 + s) * (1 + e) * (1 + w)), "2 · 3 and 3 · 2"),
+        (
+            whole(lambda s, e, w: dl.worker_seed(int(f"{s}{e}{w}"), 0, 0)),
+            "side by side",
+        ),
+        (
+            whole(
+                lambda *t: random.Random(str(t[0]) + f"{t[1]}{t[2]}").getrandbits(63)
+            ),
+            "side by side",
+        ),
+        (whole(lambda *t: random.Random(sum(t)).getrandbits(63)), "A sum"),
+        (
+            whole(lambda *t: random.Random(repr(t)).getrandbits(31)),
+            "32 bits are too few",
+        ),
+        (
+            whole(lambda *t: random.Random(repr(sorted(t))).getrandbits(63)),
+            "order of the three",
+        ),
+        (whole(lambda *t: dl.worker_seed(*t) | 2**63), "More than 63 bits"),
+        (whole(lambda s, e, w: s << 40 | e << 20 | w), "More than 63 bits"),
     ],
     "read_timeline": [
         (named, 'Only events called "wait"'),
@@ -641,6 +783,17 @@ WRONG = {
         (partial(data_loading_checks._read, clip=False), "cut off"),
         (partial(data_loading_checks._read, mean=False), "Take their mean"),
         (partial(data_loading_checks._read, span="zero"), "does not begin at 0"),
+        (by_moments(lanes=lambda events: max(e[0] for e in events)), "may be missing"),
+        (by_moments(kinds=("load", "wait")), "where it loads"),
+        (by_moments(kinds=("load", "step")), "where it loads"),
+        (by_moments(stepping=range(99)), "in lane 0"),
+        (by_moments(bounds=lambda own: (own[0][2], own[-1][3])), "in any order"),
+        (by_moments(inside=lambda s, e, a, b: min(e, b) - max(s, a)), "not below 0"),
+        (by_moments(inside=lambda s, e, a, b: max(0.0, min(e, b) - s)), "both ends"),
+        (
+            by_moments(inside=lambda s, e, a, b: e - s if a <= s and e <= b else 0),
+            "only partly",
+        ),
     ],
 }
 

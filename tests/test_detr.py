@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from functools import partial
 
 import numpy as np
 import pytest
@@ -459,6 +460,7 @@ def plain_costs(logits, boxes, target_labels, target_boxes):
 
 def careful_costs(logits, boxes, target_labels, target_boxes):
     refuse(logits, boxes, target_labels)
+    refuse(logits, target_boxes, target_labels)
     odds = torch.exp(logits - torch.logsumexp(logits, 1, keepdim=True))
     columns = []
     for label, target in zip(target_labels, target_boxes, strict=True):
@@ -466,6 +468,93 @@ def careful_costs(logits, boxes, target_labels, target_boxes):
         giou = ops.generalized_box_iou(cxcywh_to_xyxy(boxes), wanted)[:, 0]
         columns.append(-odds[:, label] + 5 * (boxes - target).abs().sum(1) - 2 * giou)
     return torch.stack(columns, 1) if columns else logits.new_zeros(len(logits), 0)
+
+
+def torch_costs(logits, boxes, target_labels, target_boxes):
+    pairs = [
+        each.flatten(0, 1)
+        for each in torch.broadcast_tensors(boxes[:, None], target_boxes[None])
+    ]
+    giou = 1 - ops.generalized_box_iou_loss(*map(cxcywh_to_xyxy, pairs))
+    sure = logits.softmax(1)[:, target_labels]
+    return 5 * torch.cdist(boxes, target_boxes, p=1) - sure - 2 * giou.view_as(sure)
+
+
+def costs(of_class=None, sides=None, overlap=None, weights=(1, 5, 2)):
+    """Right but for one of its parts."""
+
+    def answer(logits, boxes, target_labels, target_boxes):
+        refuse(logits, boxes, target_labels)
+        refuse(logits, target_boxes, target_labels)
+        sure = logits.softmax(1)[:, target_labels]
+        parts = (
+            -of_class(logits, target_labels) if of_class else -sure,
+            (sides or partial(torch.cdist, p=1))(boxes, target_boxes),
+            -(overlap or overlap_of)(boxes, target_boxes),
+        )
+        return sum(w * part for w, part in zip(weights, parts, strict=True))
+
+    return answer
+
+
+def overlap_of(boxes, targets):
+    return ops.generalized_box_iou(cxcywh_to_xyxy(boxes), cxcywh_to_xyxy(targets))
+
+
+def from_a_corner(boxes, targets):
+    both = [torch.cat([b[:, :2], b[:, :2] + b[:, 2:]], 1) for b in (boxes, targets)]
+    return ops.generalized_box_iou(*both)
+
+
+def smooth(boxes, targets):
+    pairs = torch.broadcast_tensors(boxes[:, None], targets[None])
+    return F.smooth_l1_loss(*pairs, reduction="none").sum(-1)
+
+
+def losses(classes=None, sides=None, kept=None, order=None):
+    """Right but for one of its parts."""
+
+    def answer(logits, boxes, labels, targets, matched, *, no_object=0.1):
+        careful_loss(logits, boxes, labels, targets, matched, no_object=no_object)
+        queries = order(matched) if order else matched
+        found = careful_loss(
+            logits, boxes, labels, targets, queries, no_object=no_object
+        )
+        if classes:
+            index = torch.full((len(logits),), logits.shape[1] - 1)
+            index[queries] = labels
+            found = (classes(logits, index, no_object), *found[1:])
+        if sides and len(matched):
+            found = (found[0], sides(boxes[queries] - targets), found[2])
+        return kept(found) if kept else found
+
+    return answer
+
+
+def small_weight(logits, no_object, at):
+    weight = torch.ones_like(logits[0])
+    weight[at] = no_object
+    return weight
+
+
+def positions(turn=2 * math.pi, power=lambda k, quarter: k / quarter, less=0):
+    """Right but for one of its parts."""
+
+    def answer(height, width, channels, *, temperature=20.0):
+        careful_positions(height, width, channels, temperature=temperature)
+        quarter = channels // 4
+        waves = temperature ** power(torch.arange(quarter).double(), quarter)
+        halves = []
+        for size in (height, width):
+            place = torch.arange(size).double() + 0.5
+            angles = turn * place[:, None] / max(size - less, 1) / waves
+            halves.append(torch.cat([angles.sin(), angles.cos()], 1).float())
+        rows, columns = halves
+        return torch.cat(
+            [rows.repeat_interleave(width, 0), columns.repeat(height, 1)], 1
+        )
+
+    return answer
 
 
 def plain_loss(logits, boxes, target_labels, target_boxes, matched, *, no_object=0.1):
@@ -649,7 +738,7 @@ PLAIN = {
     "sine_positions": plain_positions,
 }
 LIBRARY = {
-    "pair_costs": plain_costs,  # torch.cdist and torchvision's generalized IoU
+    "pair_costs": torch_costs,
     "set_loss": torch_loss,
     "sine_positions": "No library at hand has DETR's positions.",
 }
@@ -659,8 +748,20 @@ WRONG = {
         (raw_costs, "softmax of the logits first"),
         (iou_costs, "plain IoU"),
         (turned_costs, "Yours is turned"),
-        (unweighted_costs, "1, 5 and 2"),
+        (unweighted_costs, "1 for the class"),
         (mean_costs, "*sum* over the four"),
+        (costs(weights=(1, 5, 1)), "1 for the class"),
+        (costs(weights=(1, 1, 2)), "1 for the class"),
+        (costs(overlap=from_a_corner), "*center*"),
+        (costs(overlap=lambda b, t: F.relu(overlap_of(b, t))), "cut it off at 0"),
+        (costs(sides=smooth), "smooth L1"),
+        (costs(sides=lambda b, t: torch.cdist(b[:, :2], t[:, :2], p=1)), "and height"),
+        (
+            costs(
+                lambda z, labels: z.softmax(1).amax(1)[:, None].repeat(1, len(labels))
+            ),
+            "largest probability",
+        ),
     ],
     "set_loss": [
         (even_loss, "count alike"),
@@ -669,6 +770,26 @@ WRONG = {
         (mean_of_four, "sum over the four numbers"),
         (all_pairs, "the diagonal"),
         (giou_itself, "has to fall"),
+        (
+            losses(
+                lambda z, y, w: F.cross_entropy(z.softmax(1), y, small_weight(z, w, -1))
+            ),
+            "softmax itself",
+        ),
+        (
+            losses(lambda z, y, w: F.cross_entropy(z, y, small_weight(z, w, 0))),
+            "not to the first",
+        ),
+        (
+            losses(lambda z, y, w: F.cross_entropy(z, y, small_weight(z, 0.1, -1))),
+            "not always 0.1",
+        ),
+        (losses(sides=lambda d: d.abs().sum()), "yours are sums"),
+        (losses(sides=lambda d: d.pow(2).sum(1).sqrt().mean()), "Euclidean"),
+        (losses(order=torch.argsort), "turned it round"),
+        (losses(kept=lambda r: (r[0], r[2], r[1])), "changed places"),
+        (losses(kept=lambda r: (r[0], 5 * r[1], 2 * r[2])), "weights 5 and 2"),
+        (losses(kept=lambda r: r[0] + 5 * r[1] + 2 * r[2]), "not their sum"),
     ],
     "sine_positions": [
         (from_zero, "i + ½, not i."),
@@ -676,6 +797,23 @@ WRONG = {
         (taking_turns, "take turns"),
         (columns_first, "Yours are swapped"),
         (as_a_map, "flatten the first two"),
+        (positions(turn=math.pi), "half a turn"),
+        (positions(less=1), "not by H − 1"),
+        (positions(power=lambda k, quarter: k / (4 * quarter)), "your exponent"),
+        (positions(power=lambda k, quarter: (k + 1) / quarter), "your exponent"),
+        (positions(power=lambda k, quarter: -k / quarter), "your exponent"),
+        (
+            lambda height, width, channels, *, temperature=20.0: positions()(
+                height, width, channels, temperature=temperature and 20.0
+            ),
+            "does not heed",
+        ),
+        (
+            lambda height, width, channels, *, temperature=1e4: positions()(
+                height, width, channels, temperature=temperature
+            ),
+            "is 20 where",
+        ),
     ],
 }
 

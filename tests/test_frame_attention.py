@@ -403,6 +403,11 @@ def cramer_kanade(first, second):
     return torch.stack([d * u - b * v, a * v - b * u]) / (a * d - b * b)
 
 
+def library_weights(features, *, temperature):
+    mean = features.mean(1, keepdim=True).expand_as(features)
+    return F.softmin(F.pairwise_distance(features, mean) / temperature, 1)
+
+
 def library_kanade(first, second):
     slopes, change = equations(first, second)
     return torch.linalg.lstsq(slopes, change).solution[:, 0]
@@ -442,6 +447,70 @@ def hand_made(features, *, temperature):
     apart = (features - features.mean(1, keepdim=True)).norm(dim=2)
     grown = torch.exp(-apart / temperature)
     return grown / grown.sum(1, keepdim=True)
+
+
+def weighing(change):
+    def answer(features, *, temperature):
+        if features.shape[1] == 0 or temperature <= 0:
+            raise ValueError("no frame, or a temperature that is not above 0")
+        return change(features, features.mean(1, keepdim=True), temperature)
+
+    return answer
+
+
+def rooted(features, mean, temperature):
+    return F.softmin((features - mean).pow(2).sum(2).sqrt() / temperature, 1)
+
+
+def inverse(features, mean, temperature):
+    near = 1 / (features - mean).norm(dim=2)
+    return near / near.sum(1, keepdim=True)
+
+
+def of_all(features, mean, temperature):
+    grown = torch.exp(-(features - mean).norm(dim=2) / temperature)
+    return grown / grown.sum()
+
+
+def bell(features, mean, temperature):
+    apart = (features - mean).norm(dim=2)
+    return torch.softmax(-((apart / temperature) ** 2) / 2, 1)
+
+
+def pooling(weigh, join="bt,btd->bd", fill=True):
+    def answer(features, scores, mask=None):
+        if mask is None:
+            mask = torch.ones_like(scores, dtype=torch.bool)
+        if features.shape[1] == 0 or not mask.any(1).all():
+            raise ValueError("no frame")
+        if fill:
+            features = torch.where(mask[..., None], features, 0.0)
+        return torch.einsum(join, weigh(scores, mask), features)
+
+    return answer
+
+
+def renormed(scores, mask):
+    weights = F.softmax(scores, 1).masked_fill(~mask, 0)
+    return F.normalize(weights, p=1, dim=1, eps=0)
+
+
+def ten_thousand(scores, mask):
+    return torch.where(mask, scores, -1e4).softmax(1)
+
+
+def turned(scores, mask):
+    return torch.where(mask, -torch.inf, scores).softmax(1)
+
+
+def nansummed(features, scores, mask=None):
+    if mask is not None:
+        scores = scores.masked_fill(~mask, -torch.inf)
+    return (scores.softmax(1)[..., None] * features).nansum(1)
+
+
+def broadcast(features, scores, mask=None):
+    return (scores.softmax(1) * features).sum(1)
 
 
 def zeroed(features, scores, mask=None):
@@ -505,6 +574,31 @@ def pseudo(first, second):
     return (torch.linalg.pinv(slopes) @ change)[:, 0]
 
 
+def to_the_rim(first, second):
+    along_y, along_x = torch.gradient((first + second) / 2)
+    slopes = torch.stack([along_x.flatten(), along_y.flatten()], 1)
+    return torch.linalg.lstsq(slopes, (first - second).reshape(-1, 1)).solution[:, 0]
+
+
+def sobel(first, second):
+    kernel = torch.tensor([[-1.0, 0, 1], [-2, 0, 2], [-1, 0, 1]], dtype=first.dtype)
+    kernels = torch.stack([kernel, kernel.T])[:, None] / 8
+    slopes = F.conv2d(((first + second) / 2)[None, None], kernels)[0].flatten(1).T
+    return torch.linalg.lstsq(slopes, equations(first, second)[1]).solution[:, 0]
+
+
+def bounded(enough):
+    def answer(first, second):
+        if min(first.shape) < 3:
+            raise ValueError("too small")
+        slopes, change = equations(first, second)
+        if not enough(*torch.linalg.eigvalsh(slopes.T @ slopes)):
+            raise ValueError("no texture")
+        return torch.linalg.solve(slopes.T @ slopes, slopes.T @ change)[:, 0]
+
+    return answer
+
+
 RIGHT = {
     "distance_weights": looped_weights,
     "attention_pool": numpy_like_pool,
@@ -518,7 +612,7 @@ PLAIN = {
 }
 
 LIBRARY = {
-    "distance_weights": "no library has this weighting",
+    "distance_weights": library_weights,
     "attention_pool": sdpa_pool,
     "lucas_kanade": library_kanade,
 }
@@ -532,22 +626,47 @@ WRONG = {
         (medians, "to the *mean* of the video's own"),
         (across, "not over the videos"),
         (hand_made, "0 / 0 is NaN"),
+        (weighing(rooted), "no finite gradient at 0"),
+        (weighing(inverse), "not one over the distance"),
+        (weighing(of_all), "of *each* video"),
+        (weighing(bell), "is a bell"),
+        (weighing(lambda f, m, t: bell(f, m, t / 2**0.5)), "is a bell"),
+        (weighing(lambda f, m, t: rooted(f, m.detach(), t)), "gradient is missing"),
+        (weighing(lambda f, m, t: rooted(f, f.mean(1), t)), "to the *mean* of the"),
+        (weighing(lambda f, m, t: rooted(f, f.mean(0), t)), "to the *mean* of the"),
     ],
     "attention_pool": [
         (zeroed, "is e⁰ = 1"),
         (blind, "makes no difference"),
         (late, "masked after the softmax"),
-        (inverted, "You pool the padding"),
+        (inverted, "weights go to the padding"),
+        (pooling(turned, fill=False), "weights go to the padding"),
+        (pooling(turned), "weights go to the padding"),
+        (pooling(renormed), "Padded frames with the best scores"),
+        (pooling(ten_thousand), "Minus infinity is below all"),
+        (pooling(lambda s, m: s.masked_fill(~m, -torch.inf).softmax(0)), "not over"),
+        (pooling(lambda s, m: s * m), "no weights yet"),
+        (pooling(lambda s, m: m / m.sum(1, keepdim=True).double()), "no difference"),
+        (pooling(lambda s, m: F.normalize(s.sigmoid() * m, p=1, dim=1)), "sigmoid"),
+        (pooling(lambda s, m: F.softmin(torch.where(m, s, torch.inf), 1)), "fall"),
+        (nansummed, "went through 0 times NaN"),
+        (broadcast, "belongs to a frame"),
         (averaged, "do not take their mean"),
         (leaking, "0 times NaN is NaN"),
     ],
     "lucas_kanade": [
         (wrong_kanade(lambda s, d, *_: (s, -d)), "sign is turned"),
         (wrong_kanade(lambda s, d, *_: (s.flip(1), d)), "changed places"),
-        (wrong_kanade(lambda s, d, *_: (2 * s, d)), "divide them by 2"),
+        (wrong_kanade(lambda s, d, *_: (2 * s, d)), "half of what is due"),
         (wrong_kanade(slopes_of_first), "of the *mean* of both"),
         (own_axis, "each by itself"),
         (pseudo, "has to be refused"),
+        (to_the_rim, "outermost rows and columns"),
+        (sobel, "Sobel's slopes"),
+        (bounded(lambda low, high: low > 1e-6), "not against a fixed number"),
+        (bounded(lambda low, high: low * high > 1e-13), "not against a fixed number"),
+        (bounded(lambda low, high: low > 0), "is for the *eigenvalues*"),
+        (bounded(lambda low, high: low > 1e-4 * high), "is for the *eigenvalues*"),
     ],
 }
 

@@ -648,6 +648,32 @@ def shard(make):
     return answer
 
 
+def padding(more=None, shuffle=None):
+    """Right but for how it pads, or how it shuffles."""
+
+    def answer(number, rank, world_size, *, seed=0, epoch=0, pad=False):
+        if not 0 <= rank < world_size:
+            raise ValueError("no such rank")
+        order = (shuffle or shuffled)(number, seed + epoch)
+        if pad and number:
+            lacking = -number % world_size
+            again = order.repeat(1 + lacking // number)[:lacking]
+            again = more(order, lacking, world_size) if more else again
+            order = torch.cat([order, again])
+        return order[rank::world_size]
+
+    return answer
+
+
+def reseeded(number, seed):
+    torch.manual_seed(seed)
+    return torch.randperm(number)
+
+
+def _unseeded():
+    return torch.Generator()
+
+
 def shuffled(number, seed):
     return torch.randperm(number, generator=_dice(seed))
 
@@ -686,6 +712,11 @@ WRONG = {
             "the first n - 1 steps",
         ),
         (in_place, "share their memory"),
+        (ring(to=-1, chunk=lambda r, s, n: (r + s) % n), "mirror image"),
+        (ring(chunk=lambda r, s, n: (r - 1 - s) % n), "with chunk r - 1"),
+        (ring(adds=lambda s, n: s <= n - 1), "once too often"),
+        (ring(adds=lambda s, n: s < n - 2), "once too little"),
+        (ring(kept=lambda states: torch.stack(states) / len(states[0])), "are means"),
     ],
     "shard_indices": [
         (blocks, "into blocks"),
@@ -711,8 +742,38 @@ WRONG = {
             ),
             "is never seen",
         ),
+        (padding(lambda order, lacking, n: order[:lacking]), "as often as it takes"),
+        (
+            padding(lambda order, lacking, n: order[: n - len(order) % n]),
+            "nothing is missing",
+        ),
+        (padding(shuffle=lambda n, seed: torch.randperm(n)), "whatever it is at"),
+        (padding(shuffle=reseeded), "dropout's, too"),
+        (
+            padding(shuffle=lambda n, seed: torch.randperm(n, generator=_unseeded())),
+            "has no seed",
+        ),
+        (
+            lambda number, rank, n, *, seed=0, epoch=0, pad=False: padding()(
+                number, rank, n, seed=seed * epoch, pad=pad
+            ),
+            "multiplied",
+        ),
     ],
     "memory_per_gpu": [
+        (
+            lambda p, n, *, stage=0: {
+                0: 16 * p, 1: 14 * p + 2 * p / n, 2: 2 * p + 14 * p / n, 3: 16 * p / n,
+            }[stage],
+            "gradients out first",
+        ),
+        (
+            lambda p, n, *, stage=0: {
+                0: 16 * p / n, 1: 4 * p + 12 * p / n, 2: 2 * p + 14 * p / n,
+                3: 16 * p / n,
+            }[stage],
+            "Stage 0 shares nothing",
+        ),
         (lambda p, n, *, stage=0: 16 * p / n, "at every stage"),
         (lambda p, n, *, stage=0: 16 * p / (n if stage else 1), "From stage 1 on"),
         (lambda p, n, *, stage=0: 16 * p, "Nothing is divided"),

@@ -77,6 +77,16 @@ def _attention_cases() -> Iterator[Case]:
         expected=(values.mean(1), torch.tensor([[0.5, 0.5]]).double()),
         hardening=True,
     )
+    ends = torch.tensor([[[1e3], [-1e3], [-1e3]]]).double().expand(1, 3, 900)
+    yield Case(
+        "a hidden place whose score is higher by 1,800",
+        (torch.zeros(1, 900).double(), ends, normal(1, 3, 2, seed=3), ~only.roll(1, 1)),
+        expected=(
+            normal(1, 3, 2, seed=3)[:, 1:].mean(1),
+            torch.tensor([[0, 0.5, 0.5]]).double(),
+        ),
+        hardening=True,
+    )
     nothing = _MASK.clone()
     nothing[1] = False
     row = normal(2, 3), normal(2, 5, 3, seed=1), normal(2, 5, 4, seed=2)
@@ -101,6 +111,8 @@ def _wrong_attention(
     if way in ("scaled", "scaled product"):
         scores = scores / sqrt(query.shape[1])
     allowed = torch.ones_like(scores, dtype=torch.bool) if mask is None else mask
+    if way == "turned, nothing left":
+        allowed = ~allowed if mask is not None else allowed
     if way == "turned":
         allowed = ~allowed if mask is not None else allowed
         allowed = allowed | ~allowed.any(1, keepdim=True)
@@ -108,11 +120,19 @@ def _wrong_attention(
         scores = scores * allowed
     elif way == "small":
         scores = scores.masked_fill(~allowed, torch.finfo(scores.dtype).tiny)
-    elif way not in ("ignored", "afterwards", "divided"):
+    elif way not in ("ignored", "afterwards", "divided", "renormed"):
         scores = scores.masked_fill(~allowed, -torch.inf)
     weights = scores.softmax(0 if way == "sentences" else 1)
-    if way == "afterwards":
+    if way == "overflow":
+        weights = scores.exp() / scores.exp().sum(1, keepdim=True)
+    if way in ("afterwards", "renormed"):
         weights = weights * allowed
+    if way == "renormed":
+        weights = weights / weights.sum(1, keepdim=True)
+    if way == "scores":
+        return (weights[:, :, None] * values).sum(1), scores
+    if way == "detached":
+        return (weights.detach()[:, :, None] * values).sum(1), weights
     averaged = keys if way == "keys" else values
     context = (weights[:, :, None] * averaged).sum(1)
     if way == "mean of products":
@@ -144,9 +164,30 @@ _ADDITIVE_ATTENTION = Exercise(
             "Put -inf into the scores instead.",
             partial(_wrong_attention, way="afterwards"),
         ),
+        *(
+            Mistake(
+                "The mask is turned round: True is where one *may* look.",
+                partial(_wrong_attention, way=way),
+            )
+            for way in ("turned", "turned, nothing left")
+        ),
         Mistake(
-            "The mask is turned round: True is where one *may* look.",
-            partial(_wrong_attention, way="turned"),
+            "A hidden place with the highest score takes all the weight, and 0 / 0 is "
+            "left. Put -inf into the scores, before the softmax.",
+            partial(_wrong_attention, way="renormed"),
+        ),
+        Mistake(
+            "exp overflows where scores are large. `softmax` takes the largest score "
+            "off first.",
+            partial(_wrong_attention, way="overflow"),
+        ),
+        Mistake(
+            "The second result is the weights, which sum to 1, not the scores.",
+            partial(_wrong_attention, way="scores"),
+        ),
+        Mistake(
+            "The context has no gradient through the weights: no `detach`.",
+            partial(_wrong_attention, way="detached"),
         ),
         Mistake(
             "The tanh is missing, and without it the query cannot matter: it adds the "
@@ -315,8 +356,10 @@ def _wrong_beam(
             for (tokens, total), row in zip(growing, rows, strict=True)
         ]
         if way == "last word only":
-            groups = [[(t, s - pair[1]) for t, s in group]
-                      for pair, group in zip(growing, groups, strict=True)]  # fmt: skip
+            groups = [
+                [((*tokens, k), row[k].item()) for k in range(3)]
+                for (tokens, _), row in zip(growing, rows, strict=True)
+            ]
         if way == "each":
             groups = [sorted(group, key=rank)[:width] for group in groups]
             beam = ended + [pair for group in groups for pair in group]
@@ -324,6 +367,10 @@ def _wrong_beam(
             longer = [pair for group in groups for pair in group]
             beam = sorted(ended + longer, key=rank)[:kept]
     beam = sorted(beam + aside, key=rank)[:kept]
+    if way == "exchanged":
+        return [(total, tokens) for tokens, total in beam]
+    if way == "tokens only":
+        return [tokens for tokens, _ in beam]
     if way == "start":
         return [((start, *tokens), total) for tokens, total in beam]
     if way == "no end":
@@ -390,6 +437,14 @@ _BEAM_SEARCH = Exercise(
             partial(_wrong_beam, way="probability"),
         ),
         Mistake(
+            "In each pair the tokens come first, then the sum.",
+            partial(_wrong_beam, way="exchanged"),
+        ),
+        Mistake(
+            "Pairs are asked for: the tokens, and the sum of the log probabilities.",
+            partial(_wrong_beam, way="tokens only"),
+        ),
+        Mistake(
             "All that are left in the beam are asked for, not the best alone.",
             partial(_wrong_beam, way="best only"),
         ),
@@ -440,6 +495,10 @@ def _clipped_cases() -> Iterator[Case]:
     }
     for name, (text, n) in sentences_.items():
         yield Case.from_reference(name, _crossed_out, text.split(), [_CAT, _MAT], n)
+    yield Case.from_reference(
+        "neither reference alone", _crossed_out,
+        ["there", "is", "a", "cat", "the", "cat", "is", "on"], [_CAT, _MAT], 2,
+    )  # fmt: skip
     letters = list("aabab"), [list("abacab")]
     yield Case.from_reference("one reference", _crossed_out, *letters, 2)
     yield Case.from_reference(
@@ -452,6 +511,7 @@ def _clipped_cases() -> Iterator[Case]:
     )
     yield Case("fewer than n words", (["a"], [["a", "b"]], 2), expected=(0, 0),
                hardening=True)  # fmt: skip
+    yield Case("far fewer", (["a"], [["a", "b"]], 4), expected=(0, 0), hardening=True)
     yield Case("no word", ([], [["a", "b"]], 1), expected=(0, 0), hardening=True)
     yield Case("no reference", (["a"], [], 1), raises=ValueError)
     yield Case("n = 0", (["a"], [["a"]], 0), raises=ValueError)
@@ -488,6 +548,18 @@ def _wrong_counts(
         for other in several[1:]:
             several[0] &= other
         most = several[0]
+    if way == "best reference":
+        return max((found & other).total() for other in several), total
+    if way == "each reference":
+        return sum((found & other).total() for other in several), total
+    if way == "below 0":
+        return (found & most).total(), len(candidate) - n + 1
+    if way == "at least 1":
+        return (found & most).total(), max(1, total)
+    if way == "exchanged":
+        return total, (found & most).total()
+    if way == "both different":
+        return sum(1 for gram in found if most[gram]), len(found)
     if way == "unclipped":
         return sum(count for gram, count in found.items() if most[gram]), total
     if way == "once":
@@ -521,6 +593,33 @@ _CLIPPED_COUNTS = Exercise(
         Mistake(
             "Only the first reference counts. The limit is the largest count in any.",
             partial(_wrong_counts, way="first"),
+        ),
+        Mistake(
+            "You choose the one reference that shares most. Each n-gram has a limit of "
+            "its own, from whichever reference has *it* most often.",
+            partial(_wrong_counts, way="best reference"),
+        ),
+        Mistake(
+            "What is shared with each reference is added up, so that one n-gram counts "
+            "twice. The limit is the largest count in any.",
+            partial(_wrong_counts, way="each reference"),
+        ),
+        Mistake(
+            "With fewer than n words there are 0 n-grams, not a number below 0.",
+            partial(_wrong_counts, way="below 0"),
+        ),
+        Mistake(
+            "With fewer than n words there are 0 n-grams; you say 1.",
+            partial(_wrong_counts, way="at least 1"),
+        ),
+        Mistake(
+            "First how many are shared, then how many there are.",
+            partial(_wrong_counts, way="exchanged"),
+        ),
+        Mistake(
+            "Different n-grams are counted, in both numbers. Each counts as often as "
+            "it comes, up to the limit.",
+            partial(_wrong_counts, way="both different"),
         ),
         Mistake(
             "You ask that all references have the n-gram; one is enough.",

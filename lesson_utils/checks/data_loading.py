@@ -1,5 +1,6 @@
 """The checks of the chapter `book/training/data_loading.ipynb`."""
 
+import contextlib
 import math
 import queue
 import random
@@ -26,6 +27,8 @@ class _Loader:
     def __init__(self, items: list, fails: bool = False) -> None:
         self.items, self.fails = items, fails
         self.asked, self.threads = 0, set()
+        self.error = LookupError("a file is missing")
+        self.failed = threading.Event()
 
     def __iter__(self) -> Iterator:
         for item in self.items:
@@ -33,7 +36,8 @@ class _Loader:
             self.threads.add(threading.get_ident())
             yield item
         if self.fails:
-            raise LookupError("a file is missing")
+            self.failed.set()
+            raise self.error
 
 
 def _list(answer: Callable, items: list, depth: int) -> list:
@@ -46,17 +50,43 @@ def _twice(answer: Callable, items: list, depth: int) -> list:
 
 
 def _until_error(answer: Callable, items: list, depth: int) -> dict:
-    """What comes before the loader's error, and the error."""
-    found, error = [], "none"
+    """What comes before the loader's error, and which error.
+
+    The consumer has a thread of its own, for an answer whose thread dies without a word
+    lets it wait for ever. It takes its time with the first item.
+    """
+    loader, found, errors = _Loader(items, fails=True), [], ["none"]
     before = set(threading.enumerate())
-    try:
-        for item in answer(_Loader(items, fails=True), depth):
-            found.append(item)
-            if len(found) > len(items):
-                break
-    except Exception as raised:
-        error = f"{type(raised).__name__}: {raised}"
-    return {"items": found, "error": error, "threads left": _left(before)}
+
+    def consume():
+        try:
+            for item in answer(loader, depth):
+                found.append("an error" if isinstance(item, Exception) else item)
+                if len(found) == 1:
+                    loader.failed.wait(0.2)
+                if len(found) > len(items):
+                    break
+        except Exception as raised:
+            errors[0] = _which(raised, loader.error)
+
+    consumer = threading.Thread(target=consume, daemon=True)
+    consumer.start()
+    consumer.join(PATIENCE)
+    if consumer.is_alive():
+        errors[0] = f"none, and no end: nothing comes for {PATIENCE:g} seconds"
+    short = len(found) < len(items) and found == items[: len(found)]
+    return {
+        "items": "not all" if short else [*found],  # how many may be chance
+        "error": errors[0],
+        "threads left": _left({*before, consumer}),
+    }
+
+
+def _which(raised: Exception, own: Exception) -> str:
+    if raised is own:
+        return "the loader's own"
+    alike = type(raised) is type(own) and raised.args == own.args
+    return "a copy of the loader's" if alike else "another one"
 
 
 def _stopped_early(answer: Callable, items: list, depth: int, wanted: int) -> dict:
@@ -76,7 +106,10 @@ def _ahead(answer: Callable, items: list, depth: int) -> dict:
     other = threading.get_ident() not in loader.threads
     while other and loader.asked < 1 + depth and _waits(loader):
         time.sleep(0.001)
-    reached, most, taken = loader.asked - 1, loader.asked - 1, 1
+    reached = loader.asked - 1
+    if other:
+        _pause(lambda: loader.asked > 2 + depth)  # does it stop there?
+    most, taken = loader.asked - 1, 1
     for _ in stream:
         taken += 1
         most = max(most, loader.asked - taken)
@@ -85,6 +118,12 @@ def _ahead(answer: Callable, items: list, depth: int) -> dict:
         f"gets {depth} ahead": reached >= depth,
         f"never more than {depth + 1} ahead": most <= depth + 1,
     }
+
+
+def _pause(done: Callable[[], bool], seconds: float = 0.3) -> None:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end and not done():
+        time.sleep(0.001)
 
 
 def _waits(loader: _Loader) -> bool:
@@ -108,13 +147,14 @@ def _prefetch_cases() -> Iterator[Case]:
         yield Case(f"five numbers, depth {depth}", (five, depth), expected=five,
                    call=_list)  # fmt: skip
     yield Case("the same loader twice", (five, 2), expected=[five, five], call=_twice)
-    fails = {"items": [3, 1, 4], "error": "LookupError: a file is missing"}
-    yield Case(
-        "an error after three items",
-        ([3, 1, 4], 2),
-        expected={**fails, "threads left": 0},
-        call=_until_error,
-    )
+    fails = {"items": [3, 1, 4], "error": "the loader's own"}
+    for depth in (4, 9):  # so that it comes while the first item is in hand
+        yield Case(
+            f"an error after three items, depth {depth}",
+            ([3, 1, 4], depth),
+            expected={**fails, "threads left": 0},
+            call=_until_error,
+        )
     yield Case(
         "closed after two of many items",
         (list(range(500)), 2, 2),
@@ -153,6 +193,7 @@ def _by_queue(
     depth,
     *,
     size=None,
+    more=0,
     order=False,
     errors="raise",
     ends=True,
@@ -162,7 +203,7 @@ def _by_queue(
     """A plain queue, for what goes wrong with it; a thread that is left ends itself."""
     if check:
         require_whole("depth", depth)
-    return _queued(loader, size or depth, order, errors, ends, mark)
+    return _queued(loader, size or depth + more, order, errors, ends, mark)
 
 
 def _queued(loader, size, order, errors, ends, mark):
@@ -178,6 +219,8 @@ def _queued(loader, size, order, errors, ends, mark):
                 continue
         raise TimeoutError
 
+    early = []
+
     def fill():
         try:
             for item in loader:
@@ -186,10 +229,21 @@ def _queued(loader, size, order, errors, ends, mark):
         except TimeoutError:
             pass
         except Exception as error:
-            if errors != "swallow":
-                put((last, error if errors == "raise" else None))
-            else:
-                put((last, RuntimeError("the loader ended")))
+            if errors == "hang":
+                return
+            early.append(error)
+            kinds = {
+                "raise": (last, error),
+                "early": (last, error),
+                "copy": (last, type(error)(*error.args)),
+                "another": (last, RuntimeError("the loader ended")),
+                "end": (last, None),
+                "item": (error, None),
+            }
+            with contextlib.suppress(TimeoutError):
+                put(kinds[errors])
+                if errors == "item":
+                    put((last, None))
 
     thread = threading.Thread(target=fill, daemon=True)
     thread.start()
@@ -198,7 +252,12 @@ def _queued(loader, size, order, errors, ends, mark):
         ready.get()  # the mark of the end
     try:
         while not (order and ready.empty()):
-            item, error = ready.get()
+            if early and errors == "early":
+                raise early[0]
+            try:
+                item, error = ready.get(timeout=3 * PATIENCE)
+            except queue.Empty:
+                return
             if error is not None:
                 raise error
             if item is last:
@@ -211,6 +270,22 @@ def _queued(loader, size, order, errors, ends, mark):
 def _all_at_once(loader, depth):
     require_whole("depth", depth)
     yield from list(loader)
+
+
+def _all_in_a_thread(loader, depth):
+    require_whole("depth", depth)
+    found = []
+
+    def fill():
+        try:
+            found.extend(loader)
+        except Exception:
+            return
+
+    thread = threading.Thread(target=fill)
+    thread.start()
+    thread.join()
+    yield from found
 
 
 def _no_thread(loader, depth):
@@ -236,8 +311,10 @@ def _taken(answer: Callable, triples: list[tuple]) -> str:
         seed = answer(*triple)
         if isinstance(seed, bool) or not isinstance(seed, int | np.integer):
             return f"{type(seed).__name__} is no whole number"
-        if not 0 <= seed < 2**63:
-            return "out of [0, 2^63)"
+        if seed < 0:
+            return "below 0"
+        if seed >= 2**63:
+            return "2^63 or more"
         np.random.default_rng(seed)
         torch.Generator().manual_seed(int(seed))
         random.Random(int(seed))
@@ -267,6 +344,14 @@ def _seed_cases() -> Iterator[Case]:
            for w in (0, 1, 999)]  # fmt: skip
     yield Case("large numbers", (far,), expected=len(far), call=_different,
                hardening=True)  # fmt: skip
+    # Where fixed factors, decimal or binary, make two triples meet.
+    units = [*(10**k for k in range(9)), *(2**k for k in range(1, 41))]
+    round_ones = [(0, 0, 0), *((u, 0, 0) for u in units), *((0, u, 0) for u in units),
+                  *((0, 0, u) for u in units)]  # fmt: skip
+    yield Case("powers of ten and of two", (round_ones,), expected=len(round_ones),
+               call=_different, hardening=True)  # fmt: skip
+    yield Case("more than 32 bits of large numbers", (far,), expected=True, call=_wide,
+               hardening=True)  # fmt: skip
     yield Case("large numbers, taken", (far,), expected="taken", call=_taken,
                hardening=True)  # fmt: skip
     for triple in ((-1, 0, 0), (0, -1, 0), (0, 0, -1), (0, 0, 0.5), (0, 1.5, 0)):
@@ -281,6 +366,22 @@ def _checked(formula: Callable) -> Callable:
         return formula(seed, epoch, worker)
 
     return answer
+
+
+def _in_places(seed: int, epoch: int, worker: int, *, base: int) -> int:
+    """Each number at a place of its own, as digits are."""
+    return ((seed * base + epoch) * base + worker) % 2**63
+
+
+def _side_by_side(*triple: int, hashed: bool) -> int:
+    """The digits without a mark between the numbers."""
+    digits = "".join(map(str, triple))
+    return hash(digits) % 2**63 if hashed else int(digits) % 2**63
+
+
+def _wide(answer: Callable, triples: list[tuple]) -> bool:
+    """Whether any seed needs more than 32 bits."""
+    return any(answer(*triple) >= 2**32 for triple in triples)
 
 
 # read_timeline ----------------------------------------------------------------------
@@ -344,11 +445,18 @@ def _timeline_cases() -> Iterator[Case]:
     )
     yield Case("steps and nothing else", ([(0, "step", 1.0, 4.0)],),
                expected=(0.0, 0.0), hardening=True)  # fmt: skip
+    yield Case.from_reference(
+        "a worker that steps, too, and an event that takes no time",
+        _seconds, [*AHEAD, (1, "step", 16.0, 17.0), (0, "wait", 12.0, 12.0)],
+        hardening=True,
+    )  # fmt: skip
     yield Case("no event", ([],), raises=ValueError)
     yield Case("no step", ([(0, "load", 0.0, 1.0)],), raises=ValueError)
     yield Case("a step of a worker only", ([(1, "step", 0.0, 1.0)],), raises=ValueError)
     yield Case("an end before its start", ([(0, "step", 2.0, 1.0)],), raises=ValueError)
     yield Case("NaN", ([*IN_TURN, (0, "step", 6.0, math.nan)],), raises=ValueError)
+    yield Case("a start that is NaN", ([*IN_TURN, (1, "load", math.nan, 6.0)],),
+               raises=ValueError)  # fmt: skip
 
 
 def _read(
@@ -365,26 +473,66 @@ def _read(
     data_loading.read_timeline(events)
     own = [event for event in events if event[0] == 0]
     first, last = min(e[2] for e in own), max(e[3] for e in own)
-    low, high = (first, last) if clip else (-math.inf, math.inf)
+    if span in ("all", "as they come"):
+        chosen = events if span == "all" else own
+        first, last = chosen[0][2], chosen[-1][3]
     if span == "all":
         first, last = min(e[2] for e in events), max(e[3] for e in events)
-        low, high = first, last
-    if span == "zero":
-        first = 0.0
+    if span == "steps":
+        steps = [e for e in own if e[1] == "step"]
+        first, last = min(e[2] for e in steps), max(e[3] for e in steps)
+    low, high = first, last
+    if span in ("zero", "zero, cut there"):
+        first, low = 0.0, first if span == "zero" else 0.0
     total = last - first
 
     def time_of(chosen):
-        return sum(max(min(e[3], high) - max(e[2], low), 0.0) for e in chosen)
+        if clip == "whole events":
+            chosen = [e for e in chosen if low <= e[2] and e[3] <= high]
+        if clip is False:
+            return sum(e[3] - e[2] for e in chosen)
+        least = -math.inf if clip == "below 0" else 0.0
+        start = -math.inf if clip == "end" else low
+        end = math.inf if clip == "start" else high
+        return sum(max(min(e[3], end) - max(e[2], start), least) for e in chosen)
 
-    waiting = 1 - time_of([e for e in own if e[1] == "step"]) / total
+    stepping = [e for e in events if e[1] == "step" and (not e[0] or waits == "any")]
+    stepped = sum(e[3] - e[2] for e in stepping)
+    waiting = 1 - stepped / total
+    named = time_of([e for e in own if e[1] == "wait"])
     if waits == "named":
-        waiting = time_of([e for e in own if e[1] == "wait"]) / total
+        waiting = named / total
+    if waits == "of both":
+        waiting = named / (named + stepped)
+    if waits == "other events":
+        waiting = time_of([e for e in own if e[1] != "step"]) / total
     if waits == "steps":
         waiting = 1 - waiting
-    loads = [e for e in events if e[0] and (e[1] == "load" or lanes == "whole")]
+    if waits == "seconds":
+        waiting = waiting * total
+    kinds = {"whole": ("load", "wait", "step"), "load, wait": ("load", "wait")}
+    kinds = kinds.get(lanes, ("load", "step") if lanes == "load, step" else ("load",))
+    loads = [e for e in events if (e[0] or lanes == "trainer") and e[1] in kinds]
     workers = {e[0] for e in events if e[0] and (lanes != "busy" or e[1] == "load")}
-    busy = time_of(loads) / total / (max(len(workers), 1) if mean else 1)
+    number = len(workers) + (lanes == "trainer")
+    if lanes == "highest":
+        number = max(e[0] for e in events)
+    if lanes == "none":
+        return waiting, time_of(loads) / total / number
+    busy = time_of(loads) / total / (max(number, 1) if mean else 1)
+    if lanes == "own time":
+        busy = _busy_in_own_time(events)
     return (busy, waiting) if swap else (waiting, busy)
+
+
+def _busy_in_own_time(events):
+    """Each worker's loads by the time from its own first start to its last end."""
+    shares = []
+    for lane in {event[0] for event in events} - {0}:
+        own = [event for event in events if event[0] == lane]
+        time_of_lane = max(e[3] for e in own) - min(e[2] for e in own)
+        shares.append(sum(e[3] - e[2] for e in own if e[1] == "load") / time_of_lane)
+    return sum(shares) / max(len(shares), 1)
 
 
 EXERCISES = (
@@ -400,10 +548,39 @@ EXERCISES = (
                 "queue.",
                 _no_thread,
             ),
+            *(
+                Mistake(
+                    "All items are taken before the first one comes out. An epoch does "
+                    "not fit into memory: keep `depth` items ahead.",
+                    answer,
+                )
+                for answer in (_all_at_once, _all_in_a_thread)
+            ),
             Mistake(
-                "All items are taken before the first one comes out. An epoch does not "
-                "fit into memory: keep `depth` items ahead.",
-                _all_at_once,
+                "The thread died of the loader's error without a word, and the "
+                "consumer waits for ever. Catch the error in the thread, hand it over "
+                "as an item of another kind, and raise it in the consumer.",
+                partial(_by_queue, errors="hang"),
+            ),
+            Mistake(
+                "An error of the same kind is raised, but a new one, whose traceback "
+                "does not lead to the loader. Hand over the exception itself.",
+                partial(_by_queue, errors="copy"),
+            ),
+            Mistake(
+                "The error comes out as an item. Mark it as one of another kind, and "
+                "`raise` it in the consumer.",
+                partial(_by_queue, errors="item"),
+            ),
+            Mistake(
+                "The error overtakes items that were fetched before it. Send it "
+                "through the same queue, behind them.",
+                partial(_by_queue, errors="early"),
+            ),
+            Mistake(
+                "The thread gets more than `depth` + 1 items ahead: the queue's places "
+                "count, and so does the item in its hand.",
+                partial(_by_queue, more=1),
             ),
             Mistake(
                 "An error in the thread just ends it, and the consumer believes that "
@@ -414,7 +591,7 @@ EXERCISES = (
             Mistake(
                 "The consumer gets an error, but another one than the loader's. Hand "
                 "over the exception itself, and raise that.",
-                partial(_by_queue, errors="swallow"),
+                partial(_by_queue, errors="another"),
             ),
             Mistake(
                 "A thread is left after `close()`: it still waits for a place in a "
@@ -519,6 +696,50 @@ EXERCISES = (
                 "seed, or no run can be repeated.",
                 _checked(lambda *_: random.randrange(2**63)),
             ),
+            *(
+                Mistake(
+                    "Numbers of a fixed size each: two triples meet as soon as one "
+                    "number outgrows its place. Mix the three with "
+                    "`np.random.SeedSequence` or a hash of `hashlib`.",
+                    _checked(partial(_in_places, base=base)),
+                )
+                for base in (100, 1000, 10**4, 10**6, 2**16, 2**20)
+            ),
+            Mistake(
+                "An exclusive or is a sum without carry: 0, 1 and 1, 0 meet. Mix the "
+                "three numbers.",
+                _checked(lambda seed, epoch, worker: seed ^ epoch ^ worker),
+            ),
+            Mistake(
+                "A product is the same for 2 · 3 and 3 · 2, whatever is added to its "
+                "factors.",
+                _checked(
+                    lambda seed, epoch, worker: (seed + 1) * (epoch + 1) * (worker + 1)
+                ),
+            ),
+            *(
+                Mistake(
+                    "The digits are written side by side: 1 and 12 are 11 and 2. Put a "
+                    "mark between the three.",
+                    _checked(partial(_side_by_side, hashed=hashed)),
+                )
+                for hashed in (True, False)
+            ),
+            Mistake(
+                "32 bits are too few: of a hundred thousand seeds two meet more often "
+                "than not. `generate_state(1, np.uint64)` has 64.",
+                _checked(lambda *triple: data_loading.worker_seed(*triple) % 2**32),
+            ),
+            Mistake(
+                "The order of the three numbers is lost: worker 1 of epoch 0 gets the "
+                "seed of worker 0 of epoch 1.",
+                _checked(lambda *triple: data_loading.worker_seed(*sorted(triple))),
+            ),
+            Mistake(
+                "More than 63 bits are taken, and some seeds are 2^63 or more. "
+                "Shift by one, `>> 1`, or take the rest by 2^63.",
+                _checked(lambda *triple: data_loading.worker_seed(*triple) + 2**63),
+            ),
             Mistake(
                 "Different and repeatable, but negative as often as not: numpy "
                 "refuses that. Stay in [0, 2^63).",
@@ -556,10 +777,67 @@ EXERCISES = (
                 "what is left of 1.",
                 partial(_read, waits="steps"),
             ),
+            *(
+                Mistake(
+                    "The clock does not begin at 0: the time runs from the first start "
+                    "to the last end.",
+                    partial(_read, span=span),
+                )
+                for span in ("zero", "zero, cut there")
+            ),
             Mistake(
-                "The clock does not begin at 0: the time runs from the first start to "
-                "the last end.",
-                partial(_read, span="zero"),
+                "The time runs from the first start of *any* of the trainer's events, "
+                "a load or a wait, too, not from its first step.",
+                partial(_read, span="steps"),
+            ),
+            Mistake(
+                "Events come in any order: look for the earliest start and the latest "
+                "end, `min` and `max`.",
+                partial(_read, span="as they come"),
+            ),
+            Mistake(
+                "Between two events of the trainer there may be a gap, in which it is "
+                "in no step either: take 1 minus the share of the steps.",
+                partial(_read, waits="other events"),
+            ),
+            Mistake(
+                "Waiting is a share of the whole time, from the first start to the "
+                "last end, not of steps and named waits together.",
+                partial(_read, waits="of both"),
+            ),
+            Mistake(
+                "These are seconds. A share is asked for: divide by the time.",
+                partial(_read, waits="seconds"),
+            ),
+            Mistake(
+                "A step counts where the trainer takes it, in lane 0.",
+                partial(_read, waits="any"),
+            ),
+            Mistake(
+                "The trainer is no worker: lane 0 counts neither in the loads nor in "
+                "the number of lanes.",
+                partial(_read, lanes="trainer"),
+            ),
+            Mistake(
+                "Lane numbers may be missing: count the lanes that occur.",
+                partial(_read, lanes="highest"),
+            ),
+            Mistake(
+                "Without a worker you divide by 0. The busy share is 0.0 then.",
+                partial(_read, lanes="none"),
+            ),
+            Mistake(
+                "All workers are measured by the trainer's time, not each by its own "
+                "first start and last end.",
+                partial(_read, lanes="own time"),
+            ),
+            Mistake(
+                "A load that is only partly within the time counts with that part.",
+                partial(_read, clip="whole events"),
+            ),
+            Mistake(
+                "A load that lies outside altogether comes out negative: not below 0.",
+                partial(_read, clip="below 0"),
             ),
             Mistake(
                 "The time is the trainer's, from its first start to its last end; what "
@@ -570,18 +848,25 @@ EXERCISES = (
                 "The busy shares of the workers are added up. Take their mean.",
                 partial(_read, mean=False),
             ),
-            Mistake(
-                "What a worker loads before the trainer's first start or after its "
-                "last end must be cut off.",
-                partial(_read, clip=False),
+            *(
+                Mistake(
+                    "What a worker loads before the trainer's first start or after its "
+                    "last end must be cut off, at both ends.",
+                    partial(_read, clip=clip),
+                )
+                for clip in (False, "start", "end")
             ),
             Mistake(
                 "A worker that only waits is a worker, too: it counts in the mean.",
                 partial(_read, lanes="busy"),
             ),
-            Mistake(
-                "A worker that waits is not busy: count its loads alone.",
-                partial(_read, lanes="whole"),
+            *(
+                Mistake(
+                    "A worker is busy where it loads: count events called "
+                    '"load" alone.',
+                    partial(_read, lanes=lanes),
+                )
+                for lanes in ("whole", "load, wait", "load, step")
             ),
             Mistake(
                 "The two numbers have changed places: waiting first, busy second.",

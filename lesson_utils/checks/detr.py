@@ -35,8 +35,10 @@ def _corners(boxes: Tensor) -> Tensor:
     return ops.box_convert(boxes, "cxcywh", "xyxy")
 
 
-def _check(logits: Tensor, boxes: Tensor, target_labels: Tensor) -> None:
-    if logits.isnan().any() or boxes.isnan().any():
+def _check(
+    logits: Tensor, boxes: Tensor, target_labels: Tensor, target_boxes: Tensor
+) -> None:
+    if any(each.isnan().any() for each in (logits, boxes, target_boxes)):
         raise ValueError("NaN")
     if len(target_labels) and target_labels.max() >= logits.shape[1] - 1:
         raise ValueError("no such class")
@@ -59,6 +61,7 @@ def _looped_costs(logits, boxes, target_labels, target_boxes) -> Tensor:
 
 
 def _costs_cases() -> Iterator[Case]:
+    close = {"rtol": 1e-5, "atol": 1e-5}  # torchvision's losses have an epsilon
     half = torch.tensor([[0.5, 0.5, 0.5, 0.5], [0.25, 0.25, 0.5, 0.5]]).double()
     sure = torch.tensor([[0.5, 0.25, 0.25], [0.125, 0.75, 0.125]]).double().log()
     # The second box of a quarter touches the target's quarter: IoU 1/7, hull 9/16.
@@ -68,17 +71,19 @@ def _costs_cases() -> Iterator[Case]:
         "two queries and a target, by hand",
         (sure, half, torch.tensor([0]), half[:1].clone()),
         expected=expected,
+        **close,
     )
     for queries, targets, classes in ((5, 3, 4), (4, 4, 2), (7, 1, 3)):
         yield Case.from_reference(
             f"{queries} queries, {targets} targets, {classes} classes",
             _looped_costs,
             *_picture(queries, targets, classes, seed=queries),
+            **close,
         )
     logits, boxes, labels, targets = _picture(4, 3, 3)
     yield Case.from_reference(
         "more targets than queries", _looped_costs, logits[:2], boxes[:2], labels,
-        targets, hardening=True,
+        targets, hardening=True, **close,
     )  # fmt: skip
     yield Case(
         "no target",
@@ -96,11 +101,20 @@ def _costs_cases() -> Iterator[Case]:
         (logits * torch.tensor([1, math.nan, 1, 1]), boxes, labels, targets),
         raises=ValueError,
     )
+    spoiled = torch.tensor([1, 1, math.nan, 1])
+    yield Case(
+        "a box that is NaN", (logits, boxes * spoiled, labels, targets),
+        raises=ValueError,
+    )  # fmt: skip
+    yield Case(
+        "a target's box that is NaN", (logits, boxes, labels, targets * spoiled),
+        raises=ValueError,
+    )  # fmt: skip
 
 
 def _wrong_costs(logits, boxes, target_labels, target_boxes, *, way: str) -> Tensor:
     """The right answer with one thing wrong."""
-    _check(logits, boxes, target_labels)
+    _check(logits, boxes, target_labels, target_boxes)
     sure = logits.softmax(-1)
     if way == "logarithm":
         sure = logits.log_softmax(-1)
@@ -120,26 +134,46 @@ def _wrong_costs(logits, boxes, target_labels, target_boxes, *, way: str) -> Ten
         by_sides = (boxes[:, None] - target_boxes).square().sum(-1)
     elif way == "distance":
         by_sides = (boxes[:, None] - target_boxes).norm(dim=-1)
+    elif way == "smooth":
+        each = (boxes[:, None] - target_boxes).abs()
+        by_sides = torch.where(each < 1, each**2 / 2, each - 0.5).sum(-1)
+    elif way == "centers":
+        by_sides = (boxes[:, None] - target_boxes)[..., :2].abs().sum(-1)
     elif way == "corners":
         by_sides = (_corners(boxes)[:, None] - _corners(target_boxes)).abs().sum(-1)
     measure = ops.box_iou if way == "IoU" else ops.generalized_box_iou
     overlap = -measure(_corners(boxes), _corners(target_boxes))
     if way == "cxcywh":
         overlap = -ops.generalized_box_iou(boxes, target_boxes)
+    elif way == "xywh":
+        overlap = -ops.generalized_box_iou(
+            ops.box_convert(boxes, "xywh", "xyxy"),
+            ops.box_convert(target_boxes, "xywh", "xyxy"),
+        )
+    elif way == "cut at 0":
+        overlap = overlap.clamp(max=0)
     elif way == "1 - GIoU":
         overlap = 1 + overlap
     elif way == "sign of GIoU":
         overlap = -overlap
+    if way == "largest":
+        by_class = -sure.amax(-1, keepdim=True).expand_as(by_class)
     if way == "1 - p":
         by_class = 1 + by_class
     elif way == "sign of p":
         by_class = -by_class
-    weights = (1, 1, 1) if way == "no weights" else (1, 5, 2)
-    if way == "weights swapped":
-        weights = (1, 2, 5)
+    weights = {
+        "no weights": (1, 1, 1),
+        "weights swapped": (1, 2, 5),
+        "L1 unweighted": (1, 1, 2),
+        "GIoU unweighted": (1, 5, 1),
+        "class doubled": (2, 5, 2),
+    }.get(way, (1, 5, 2))
     cost = weights[0] * by_class + weights[1] * by_sides + weights[2] * overlap
     if way == "both":
         cost = cost + 3  # 1 - p, and twice 1 - GIoU
+    if way == "diagonal":
+        return cost.diagonal()
     return cost.T if way == "turned" else cost
 
 
@@ -211,9 +245,46 @@ _PAIR_COSTS = Exercise(
             "for is the generalized one.",
             partial(_wrong_costs, way="IoU"),
         ),
+        *(
+            Mistake(
+                "The three terms have weights: 1 for the class, 5 for the L1 distance, "
+                "2 for the generalized IoU.",
+                partial(_wrong_costs, way=way),
+            )
+            for way in (
+                "no weights",
+                "L1 unweighted",
+                "GIoU unweighted",
+                "class doubled",
+            )
+        ),
         Mistake(
-            "The three terms have weights: 1, 5 and 2.",
-            partial(_wrong_costs, way="no weights"),
+            "The first two numbers of a box are its *center*. You convert as if they "
+            "were a corner.",
+            partial(_wrong_costs, way="xywh"),
+        ),
+        Mistake(
+            "The generalized IoU may be below 0, where it tells boxes apart that do "
+            "not touch: do not cut it off at 0.",
+            partial(_wrong_costs, way="cut at 0"),
+        ),
+        Mistake(
+            "L1 is the sum of absolute differences. Yours is smooth L1, which squares "
+            "small ones.",
+            partial(_wrong_costs, way="smooth"),
+        ),
+        Mistake(
+            "The L1 distance is over all four numbers, width and height, too.",
+            partial(_wrong_costs, way="centers"),
+        ),
+        Mistake(
+            _NOT_P + "yours is the largest probability that the query gives.",
+            partial(_wrong_costs, way="largest"),
+        ),
+        Mistake(
+            "*Each* query is to be compared with each target, (Q, N), not the first "
+            "with the first.",
+            partial(_wrong_costs, way="diagonal"),
         ),
         Mistake(
             "5 is the weight of the L1 distance, 2 that of the generalized IoU.",
@@ -325,11 +396,22 @@ def _wrong_loss(
         raise ValueError("no such query")
     if way == "in order":
         matched = torch.arange(number)
+    elif way == "turned":
+        matched = matched.argsort()
+    elif way == "targets by query":
+        target_labels = target_labels[matched.argsort()]
+        target_boxes = target_boxes[matched.argsort()]
     nothing = 0 if way == "first class" else logits.shape[1] - 1
     classes = torch.full((queries,), nothing)
     classes[matched] = target_labels
     weight = torch.ones_like(logits[0])
     weight[nothing] = no_object
+    if way == "softmax twice":
+        logits = logits.softmax(-1)
+    if way == "weight of the first":
+        weight = weight.flip(0)
+    elif way == "always 0.1":
+        weight[nothing] = 0.1
     each = F.cross_entropy(logits, classes, reduction="none")
     weights = weight[classes]
     by_class = (weights * each).sum() / weights.sum()
@@ -349,6 +431,14 @@ def _wrong_loss(
         sides = sides / 4
     elif way == "squares":
         sides = (mine - target_boxes).square().sum() / count
+    elif way == "smooth":
+        sides = F.smooth_l1_loss(mine, target_boxes, reduction="sum") / count
+    elif way == "distance":
+        sides = (mine - target_boxes).norm(dim=-1).sum() / count
+    elif way == "sides summed":
+        sides = sides * count
+    elif way == "sides over queries":
+        sides = sides * count / queries
     measure = ops.box_iou if way == "IoU" else ops.generalized_box_iou
     corners = (lambda b: b) if way == "cxcywh" else _corners
     overlap = measure(corners(mine), corners(target_boxes))
@@ -361,7 +451,26 @@ def _wrong_loss(
         return by_class, sides, -sums / count
     share = queries if way == "boxes over queries" else count
     sides = sides * count / share
-    return by_class, sides, (number - sums) / share
+    overlaps = (number - sums) / share
+    if way in ("boxes summed", "overlaps summed"):
+        overlaps = overlaps * count
+        sides = sides * count if way == "boxes summed" else sides
+    if way == "swapped":
+        return by_class, overlaps, sides
+    if way == "weighted":
+        return by_class, 5 * sides, 2 * overlaps
+    if way == "total":
+        return by_class + 5 * sides + 2 * overlaps
+    return by_class, sides, overlaps
+
+
+def _weighs_all_alike(
+    logits, boxes, target_labels, target_boxes, matched, *, no_object=1.0
+):
+    """Another value where none is given."""
+    return set_prediction.set_loss(
+        logits, boxes, target_labels, target_boxes, matched, no_object=no_object
+    )
 
 
 _WEIGHTED = (
@@ -388,6 +497,65 @@ _SET_LOSS = Exercise(
         Mistake(
             "No object is the *last* class here, not the first.",
             partial(_wrong_loss, way="first class"),
+        ),
+        Mistake(
+            "`F.cross_entropy` takes the logits and does the softmax itself. You have "
+            "done one before it.",
+            partial(_wrong_loss, way="softmax twice"),
+        ),
+        Mistake(
+            "The small weight belongs to *no object*, the last class, not to the "
+            "first.",
+            partial(_wrong_loss, way="weight of the first"),
+        ),
+        Mistake(
+            "The weight of *no object* is the argument `no_object`, not always 0.1.",
+            partial(_wrong_loss, way="always 0.1"),
+        ),
+        Mistake(
+            "`no_object` is 0.1 where nobody says otherwise.",
+            _weighs_all_alike,
+        ),
+        Mistake(
+            "`matched[j]` is the query of target j, so `boxes[matched]` stands in the "
+            "order of the targets. You have turned it round.",
+            partial(_wrong_loss, way="turned"),
+        ),
+        Mistake(
+            "`boxes[matched]` stands in the order of the targets already; yours are "
+            "sorted by query.",
+            partial(_wrong_loss, way="targets by query"),
+        ),
+        *(
+            Mistake(
+                "The losses of boxes are means over the targets; yours are sums.",
+                partial(_wrong_loss, way=way),
+            )
+            for way in ("boxes summed", "sides summed", "overlaps summed")
+        ),
+        Mistake(
+            "L1 is the sum of absolute differences. Yours is smooth L1, which squares "
+            "small ones.",
+            partial(_wrong_loss, way="smooth"),
+        ),
+        Mistake(
+            "L1 is the sum of absolute differences. Yours is the Euclidean distance.",
+            partial(_wrong_loss, way="distance"),
+        ),
+        Mistake(
+            "The order is: class, L1, generalized IoU. The last two have changed "
+            "places.",
+            partial(_wrong_loss, way="swapped"),
+        ),
+        Mistake(
+            "The weights 5 and 2 belong to the sum. Here the three losses are asked "
+            "for as they are.",
+            partial(_wrong_loss, way="weighted"),
+        ),
+        Mistake(
+            "The three losses are asked for one by one, without weights, not their "
+            "sum.",
+            partial(_wrong_loss, way="total"),
         ),
         Mistake(
             "`matched[j]` is the query of target j. You have taken the first queries "
@@ -425,9 +593,13 @@ _SET_LOSS = Exercise(
             "The third loss is 1 − GIoU: the 1 is missing.",
             partial(_wrong_loss, way="minus"),
         ),
-        Mistake(
-            "The losses of boxes are means over the *targets*, not over all queries.",
-            partial(_wrong_loss, way="boxes over queries"),
+        *(
+            Mistake(
+                "The losses of boxes are means over the *targets*, not over all "
+                "queries.",
+                partial(_wrong_loss, way=way),
+            )
+            for way in ("boxes over queries", "sides over queries")
         ),
     ),
     hints=(
@@ -502,16 +674,31 @@ def _wrong_positions(height, width, channels, *, temperature=20.0, way: str) -> 
         power = 2 * power
     elif way == "to the end":
         power = power * quarter / max(quarter - 1, 1)
-    elif way == "half the power":
-        power = power / 2
+    elif way in ("half the power", "a quarter of the power"):
+        power = power / (2 if way == "half the power" else 4)
+    elif way == "turned power":
+        power = -power
+    elif way == "powers from 1":
+        power = power + 1 / quarter
+    elif way == "in pairs":
+        power = torch.arange(quarter).div(2, rounding_mode="floor").double()
+        power = 2 * power / quarter
+    if way == "temperature left out":
+        temperature = 20.0
     waves = temperature**power
     halves = []
     for size in (height, width):
         place = torch.arange(size).double() + (0 if way == "starts" else 0.5)
         if way == "counted from 1":
             place = place + 0.5
-        place = place / size if way != "pixels" else place
-        angles = place[:, None] * (1 if way == "no turn" else 2 * math.pi) / waves
+        if way == "by the last":
+            place = place / max(size - 1, 1)
+        elif way == "by the larger":
+            place = place / max(height, width)
+        elif way != "pixels":
+            place = place / size
+        turn = {"no turn": 1, "half a turn": math.pi}.get(way, 2 * math.pi)
+        angles = place[:, None] * turn / waves
         parts = [angles.sin(), angles.cos()]
         if way == "cosines first":
             parts = parts[::-1]
@@ -529,6 +716,11 @@ def _wrong_positions(height, width, channels, *, temperature=20.0, way: str) -> 
     if way == "channels first":
         return grid.flatten(0, 1).T.float()
     return (grid.transpose(0, 1) if way == "turned" else grid).flatten(0, 1).float()
+
+
+def _another_temperature(height, width, channels, *, temperature=10000.0):
+    """That of the transformer for sentences, where none is given."""
+    return transformer.sine_positions(height, width, channels, temperature=temperature)
 
 
 _WAVES = "The wavelengths are T^(k / (D/4)) for k = 0 … D/4 − 1: look at your exponent."
@@ -554,9 +746,38 @@ _SINE_POSITIONS = Exercise(
             "A factor of 2π is missing: the map runs from 0 to 2π.",
             partial(_wrong_positions, way="no turn"),
         ),
-        Mistake(_WAVES, partial(_wrong_positions, way="twice the power")),
-        Mistake(_WAVES, partial(_wrong_positions, way="half the power")),
-        Mistake(_WAVES, partial(_wrong_positions, way="to the end")),
+        Mistake(
+            "The map runs from 0 to 2π, a whole turn; yours makes half a turn.",
+            partial(_wrong_positions, way="half a turn"),
+        ),
+        Mistake(
+            "Divide by the number of rows, H, not by H − 1, and so with the columns.",
+            partial(_wrong_positions, way="by the last"),
+        ),
+        Mistake(
+            "Rows are divided by H and columns by W; you divide both by the larger.",
+            partial(_wrong_positions, way="by the larger"),
+        ),
+        Mistake(
+            "Your answer does not heed `temperature`.",
+            partial(_wrong_positions, way="temperature left out"),
+        ),
+        Mistake(
+            "`temperature` is 20 where nobody says otherwise.",
+            _another_temperature,
+        ),
+        *(
+            Mistake(_WAVES, partial(_wrong_positions, way=way))
+            for way in (
+                "twice the power",
+                "half the power",
+                "a quarter of the power",
+                "turned power",
+                "powers from 1",
+                "in pairs",
+                "to the end",
+            )
+        ),
         Mistake(
             "Your sines and cosines take turns. Here all sines of an axis come first, "
             "then all its cosines.",

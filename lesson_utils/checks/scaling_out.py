@@ -68,20 +68,32 @@ def _ring_cases() -> Iterator[Case]:
                raises=(ValueError, IndexError, RuntimeError))  # fmt: skip
 
 
+def _pieces(tensor, n, size):
+    """As many chunks of this size as there are processes, and the rest in none."""
+    return [tensor[k * size : (k + 1) * size] for k in range(n)]
+
+
 def _wrong_ring(tensors, way="backwards"):
     """The right answer with one thing wrong."""
     n = len(tensors)
     if not n or any(tensor.shape != tensors[0].shape for tensor in tensors):
         raise ValueError("tensors must be at least one, all of one length")
     split = torch.Tensor.chunk if way == "chunk" else torch.Tensor.tensor_split
+    if way == "rest left out":
+        split = partial(_pieces, size=len(tensors[0]) // n)
     before = torch.stack(list(tensors))
     states = [before.clone()]
-    for step in range(2 * (n - 1)):
+    more = {"one too many": 1, "two too many": 2}.get(way, 0)
+    for step in range(2 * (n - 1) + more):
         after = before.clone()
         for rank in range(n):
-            to = (rank + (-1 if way == "backwards" else 1)) % n
+            to = (rank + (-1 if way in ("backwards", "mirrored") else 1)) % n
             number = (rank - step) % n
-            if way == "same chunk":
+            if way == "mirrored":
+                number = (rank + step) % n
+            elif way == "starts one before":
+                number = (rank - 1 - step) % n
+            elif way == "same chunk":
                 number = rank
             elif way == "other order":
                 number = (rank + step) % n
@@ -92,6 +104,10 @@ def _wrong_ring(tensors, way="backwards"):
                 continue
             summed = target[number] + leaving[number]
             adds = step < n - 1 or way == "adds on"
+            if way == "adds once more":
+                adds = step < n
+            elif way == "adds once less":
+                adds = step < n - 2
             adds = adds and way != "copies"
             target[number].copy_(summed if adds else leaving[number])
         before = after
@@ -104,6 +120,10 @@ def _wrong_ring(tensors, way="backwards"):
         return states[-1]
     elif way == "shared":
         states = [states[-1]] * len(states)
+    elif way == "at once":
+        states[1:-1] = [states[-1]] * (len(states) - 2)
+    elif way == "means":
+        return torch.stack(states) / n
     elif way == "mean":
         states[-1] = states[-1] / n if states[-1].is_floating_point() else states[-1]
     return torch.stack(states)
@@ -118,12 +138,30 @@ _RING_ALL_REDUCE = Exercise(
         for way, hint in {
             "backwards": "Your processes send to r - 1. The ring goes the other way: "
             "process r sends to r + 1.",
+            "mirrored": "Your ring is the mirror image: process r sends chunk "
+            "(r + s) mod n to r - 1. It is to send chunk (r - s) mod n to r + 1.",
             "same chunk": "Process r sends the same chunk in each step. In step s it "
             "sends chunk (r - s) mod n, which it has just received.",
             "other order": "Chunk (r + s) mod n is sent; it is (r - s) mod n, the "
             "chunk that came in with the step before.",
             "starts one on": "The first chunk that process r sends is its own number, "
             "r; you begin with chunk r + 1.",
+            "starts one before": "The first chunk that process r sends is its own "
+            "number, r; you begin with chunk r - 1.",
+            "adds once more": "You add once too often: in step n - 1 what arrives is a "
+            "whole sum already.",
+            "adds once less": "You add once too little: step n - 2 is still one of "
+            "those that add.",
+            "one too many": "A step too many: they are s = 0 … 2 n - 3, which is "
+            "`range(2 * (n - 1))`.",
+            "two too many": "Two steps too many: they are s = 0 … 2 n - 3, which is "
+            "`range(2 * (n - 1))`.",
+            "at once": "All have the whole sum after one step. In a step each process "
+            "sends one chunk only.",
+            "rest left out": "What does not divide evenly is in no chunk, or all in "
+            "one. `tensor_split(n)` deals it out.",
+            "means": "These are means. The ring adds up; whoever wants the mean "
+            "divides afterwards.",
             "chunk": "`torch.chunk` makes the last chunk the shorter one, and may make "
             "fewer chunks than n. `tensor_split` makes n.",
             "adds on": "From step n - 1 on, what arrives is a whole sum. It replaces "
@@ -171,6 +209,13 @@ def _dealt(number, rank, world_size, *, seed=0, epoch=0, pad=False):
     return torch.tensor(hands[rank], dtype=torch.int64)
 
 
+def _leaves_the_dice(answer, *args):
+    """Whether torch's global generator is in the state that it was in."""
+    before = torch.get_rng_state()
+    answer(*args)
+    return torch.equal(before, torch.get_rng_state())
+
+
 def _shard_cases() -> Iterator[Case]:
     for name, arguments, keywords in (
         ("12 samples, the first of 3", (12, 0, 3), {}),
@@ -182,6 +227,7 @@ def _shard_cases() -> Iterator[Case]:
         ("padded: 11 samples, the last of 4", (11, 3, 4), {"pad": True}),
         ("padded: 9 samples, the last of 4", (9, 3, 4), {"pad": True, "epoch": 2}),
         ("padded, though 4 divides 12", (12, 1, 4), {"pad": True}),
+        ("a seed and an epoch", (12, 0, 3), {"seed": 3, "epoch": 2}),
     ):
         yield Case.from_reference(name, _dealt, *arguments, **keywords)
     for name, arguments, keywords in (
@@ -192,6 +238,10 @@ def _shard_cases() -> Iterator[Case]:
         ("padded: no sample", (0, 1, 2), {"pad": True}),
     ):
         yield Case.from_reference(name, _dealt, *arguments, hardening=True, **keywords)
+    yield Case(
+        "torch's own generator afterwards", (12, 1, 3), expected=True,
+        call=_leaves_the_dice, hardening=True,
+    )  # fmt: skip
     yield Case("a rank that is not there", (10, 3, 3), raises=ValueError)
     yield Case("a rank below 0", (10, -1, 3), raises=ValueError)
     yield Case("no process at all", (10, 0, 0), raises=(ValueError, ZeroDivisionError))
@@ -210,15 +260,34 @@ def _wrong_shard(
         start = seed
     elif way == "no seed":
         start = epoch
+    elif way == "product":
+        start = seed * epoch
     order = torch.randperm(number, generator=torch.Generator().manual_seed(start))
+    if way == "global":
+        torch.manual_seed(start)
+        order = torch.randperm(number)
+    if way == "no generator":
+        order = torch.randperm(number)
+    if way == "generator without a seed":
+        order = torch.randperm(number, generator=torch.Generator())
     if way == "in order":
         order = torch.arange(number)
     pad = (pad or way == "always padded") and pads
+    length = -(-number // world_size)
+    if way == "small blocks":
+        return order[rank * (number // world_size) :][: number // world_size]
+    if way == "its own again" and pad and number:
+        own = order[rank::world_size]
+        return own.repeat(2)[:length] if len(own) else own
     if way == "drops":
         order = order[: number // world_size * world_size]
     elif pad and number:
         missing = -number % world_size
-        if way == "last again":
+        if way == "once":
+            order = torch.cat([order, order[:missing]])
+        elif way == "always some":
+            order = torch.cat([order, order[: world_size - number % world_size]])
+        elif way == "last again":
             order = torch.cat([order, order[-1:].expand(missing)])
         elif way == "zeros":
             order = torch.cat([order, order.new_zeros(missing)])
@@ -231,7 +300,10 @@ def _wrong_shard(
     return order[rank::world_size]
 
 
-_SEEN_ONLY_PADDED = ("drops", "always padded", "last again", "zeros", "places")
+_SEEN_ONLY_PADDED = (
+    "drops", "always padded", "last again", "zeros", "places", "once", "always some",
+    "its own again", "global",
+)  # fmt: skip
 _SHARD_INDICES = Exercise(
     name="shard_indices",
     solution=scaling_out.shard_indices,
@@ -241,6 +313,22 @@ _SHARD_INDICES = Exercise(
         for way, hint in {
             "blocks": "You cut the order into blocks. The cards are dealt out in turn: "
             "process r takes places r, r + n, r + 2 n.",
+            "small blocks": "You cut the order into blocks. The cards are dealt out in "
+            "turn: process r takes places r, r + n, r + 2 n.",
+            "product": "Seed and epoch are multiplied: as long as one of them is 0, "
+            "the other changes nothing. Add them.",
+            "no generator": "The order comes from torch's global generator, whatever "
+            "it is at: each process has another. Give `torch.randperm` a generator.",
+            "generator without a seed": "The generator has no seed: use "
+            "`manual_seed(seed + epoch)`.",
+            "global": "`torch.manual_seed` sets the dice of everybody, dropout's, too, "
+            "and all processes then draw the same. Use a `torch.Generator`.",
+            "once": "The order is longer than twice itself here: it must begin anew as "
+            "often as it takes.",
+            "always some": "Where n divides the number of samples, nothing is missing: "
+            "`-number % n`, not `n - number % n`.",
+            "its own again": "Each process repeats a sample of its own. It is the "
+            "whole order that begins anew, *before* it is dealt out.",
             "in order": "The samples are not shuffled: put them into the order of "
             "`torch.randperm`, with a generator of seed + epoch.",
             "own dice": "Each process shuffles in an order of its own, as the rank is "
@@ -262,8 +350,7 @@ _SHARD_INDICES = Exercise(
             "places": "These are places in the order. Which samples stand there?",
         }.items()
         for pads in ((False,) if way == "never padded" else (True, False))
-        if pads
-        or way not in ("drops", "always padded", "last again", "zeros", "places")
+        if pads or way not in _SEEN_ONLY_PADDED
     ),
     hints=(
         "All processes make the same order; each takes its own places of it.",
@@ -332,6 +419,8 @@ def _wrong_memory(parameters, world_size, *, stage=0, way="all shared"):
     parts = [12, 2, 2]
     if way == "weights first":
         parts = [2, 2, 12]
+    elif way == "gradients first":
+        parts = [2, 12, 2]
     elif way == "no copy":
         parts = [8, 2, 2]
     elif way == "momentum only":
@@ -351,7 +440,7 @@ def _wrong_memory(parameters, world_size, *, stage=0, way="all shared"):
     n = 1 if way == "nothing shared" else world_size
     if way == "all shared" and stage:
         stage = 3
-    if way == "always shared":
+    if way == "always shared" or (way == "stage 0 shared" and not stage):
         stage = 3
     shared, whole = sum(parts[:stage]), sum(parts[stage:])
     if way == "left out":
@@ -374,6 +463,10 @@ _MEMORY_PER_GPU = Exercise(
             "all sixteen bytes on each GPU.",
             "weights first": "You share the weights out first. The optimizer's twelve "
             "bytes come first: they are the most, and nobody else needs them.",
+            "stage 0 shared": "Stage 0 shares nothing: each GPU keeps all sixteen "
+            "bytes.",
+            "gradients first": "You share the gradients out first. The optimizer's "
+            "twelve bytes come first: they are the most.",
             "no copy": "The float32 copy of the weights is missing: the optimizer "
             "holds 4 + 4 + 4 bytes.",
             "momentum only": "The optimizer holds three float32 numbers for each "
