@@ -337,7 +337,9 @@ def _synced(parts):
     values = torch.arange(3.0).requires_grad_()
     (so.AllReduceSum.apply(values) * (dist.get_rank() + 1)).sum().backward()
     theirs = torch.arange(3.0).requires_grad_()
-    (dist_functional.all_reduce(theirs) * (dist.get_rank() + 1)).sum().backward()
+    # Its default is the group that was there when torch's module was imported.
+    summed = dist_functional.all_reduce(theirs, group=dist.group.WORLD)
+    (summed * (dist.get_rank() + 1)).sum().backward()
     return (*found[:2], *sums), layer.state_dict(), values.grad, theirs.grad
 
 
