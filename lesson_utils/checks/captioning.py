@@ -497,7 +497,7 @@ def _clipped_cases() -> Iterator[Case]:
         yield Case.from_reference(name, _crossed_out, text.split(), [_CAT, _MAT], n)
     yield Case.from_reference(
         "neither reference alone", _crossed_out,
-        ["there", "is", "a", "cat", "the", "cat", "is", "on"], [_CAT, _MAT], 2,
+        ["there", "is", "a", "cat", "the", "cat", "is"], [_CAT, _MAT], 2,
     )  # fmt: skip
     letters = list("aabab"), [list("abacab")]
     yield Case.from_reference("one reference", _crossed_out, *letters, 2)

@@ -535,6 +535,10 @@ def _busy_in_own_time(events):
     return sum(shares) / max(len(shares), 1)
 
 
+_TOO_FAR = (
+    "The thread gets more than `depth` + 1 items ahead. The queue's places count, and "
+    "so does the item in its hand; a queue without a bound lets it run on to the end."
+)
 EXERCISES = (
     Exercise(
         name="prefetch",
@@ -578,8 +582,7 @@ EXERCISES = (
                 partial(_by_queue, errors="early"),
             ),
             Mistake(
-                "The thread gets more than `depth` + 1 items ahead: the queue's places "
-                "count, and so does the item in its hand.",
+                _TOO_FAR,
                 partial(_by_queue, more=1),
             ),
             Mistake(
@@ -606,8 +609,7 @@ EXERCISES = (
                 partial(_by_queue, order=True),
             ),
             Mistake(
-                "A queue without bound: the thread runs on to the loader's end. Let "
-                "it wait when `depth` items are ready.",
+                _TOO_FAR,
                 partial(_by_queue, size=10**6),
             ),
             Mistake(
