@@ -105,9 +105,6 @@ class CaptionEncoder(nn.Module):
     Args:
         widths: channels of the four convolutions; the last is D.
 
-    Attributes:
-        convolutions: each place sees a window of 38 x 38 pixels.
-
     Source: the definition.
     """
 
