@@ -394,7 +394,6 @@ ELSEWHERE = {
         *("common.classifying.predict", "common.classifying.accuracy"),
         *("common.classifying.evaluating", "dcgan.initialize"),
         *("common.generating.sample", "common.training.average_weights"),
-        "dcgan.gradient_penalty",
         *("scaling_out.average_gradients", "scaling_out.average_in_backward"),
         "scaling_out.ring_all_reduce",
         *("dcgan.gradient_penalty", "detr.predict"),
