@@ -288,7 +288,7 @@ def bundle(study: Study, row: dict) -> None:
         "seed": row["seed"],
         "data": "4,000 digits of MNIST",
         "steps": STEPS,
-        "accuracy": round(row["accuracy"], 3),
+        "code_accuracy": round(row["accuracy"], 3),
         "meaning": row["meaning"],
         "machine": machine(study.threads),
         "seconds": round(study.seconds),

@@ -450,7 +450,7 @@ class TestDigitWriter:
         images, labels = mnist("test")
         codes, _ = infogan.read_codes(network, images)
         found = common_codes.code_accuracy(codes, labels).item()
-        assert found == pytest.approx(card["accuracy"], abs=0.005)
+        assert found == pytest.approx(card["code_accuracy"], abs=0.005)
         (row,) = [r for r in read_study("infogan")["rows"] if r["part"] == "long"]
         assert card["seed"] == row["seed"]
 

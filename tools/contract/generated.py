@@ -269,6 +269,8 @@ def _reached(card: dict) -> str:
     if "psnr" in card:
         gains = [card["psnr"][n] - card["psnr_bicubic"][n] for n in card["psnr"]]
         return f"{sum(gains) / len(gains):.2f} dB over bicubic"
+    if "code_accuracy" in card:
+        return f"code accuracy {card['code_accuracy']}, ten categories"
     over = f"over {len(card['classes'])} classes"
     if "accuracy" in card:
         return f"accuracy {card['accuracy']} {over}"
