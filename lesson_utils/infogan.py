@@ -94,6 +94,8 @@ def join_latents(
 
     Raises:
         ValueError: the parts are not of one B, or a code is out of range.
+
+    Source: the definition.
     """
     require_whole("categories", categories, 2)
     require_shape("noise", noise, "B Z", floating=True)
@@ -372,12 +374,15 @@ def train_step(
         generating: the generator and its optimizer, as Fabric has set them up.
         reading: D with Q, likewise.
         real: (B, 1, 28, 28), in [-1, 1].
-        drawn: what `sample_latents` returns.
+        drawn: what `sample_latents` returns, (B, Z + K + C), (B,) and (B, C).
         fabric: it takes the gradients, in its precision and over all processes.
         weights: lambda of the category, and of the continuous codes.
 
     Returns:
         (4,), the step's row of `MEASURES`, on the device of `real`.
+
+    Raises:
+        ValueError: the parts do not fit each other, or the networks.
 
     Source: Chen et al., InfoGAN, NIPS 2016, equation 6.
     """

@@ -673,3 +673,25 @@ class TestStudy:
             for row in read_study("infogan")["rows"]
             if row["part"] == part and all(row[k] == v for k, v in keys.items())
         ]
+
+    def test_the_page_says_what_the_rows_say(self):
+        plain, few, large = (self.of("short", weight=w) for w in (0.0, 1.0, 30.0))
+        (long,) = self.of("long")
+
+        def mean(rows, name):
+            return sum(row[name] for row in rows) / len(rows)
+
+        # Meaning comes late, and is there in the end.
+        assert mean(few, "information_in_digit") < 0.15
+        assert mean(plain, "information_in_digit") < 0.1
+        assert long["information_in_digit"] > 1
+        # More than a plain GAN's, and not yet k-means.
+        clusters = mean(self.of("k-means"), "accuracy")
+        assert mean(plain, "accuracy") + 0.2 < long["accuracy"] < clusters
+        # The bound rises with lambda, and so does the distance to real digits.
+        for name in ("bound", "distance"):
+            assert mean(plain, name) < mean(few, name) < mean(large, name)
+        assert long["distance"] < mean(plain, "distance")
+        # Both continuous codes move the width, neither the slant.
+        for slant, width in long["slopes"]:
+            assert abs(slant) < 0.1 < 0.3 < width
