@@ -44,6 +44,7 @@ LARGE = rand(1, 1, 161, 163)
 CODES = torch.randint(256, (3, 9), generator=DICE, dtype=torch.uint8)
 POOLED = bilinear.PooledNet(nn.Identity(), 6, 2, pooling="average")
 POINTS, NAMES = randn(5, 6), torch.tensor([0, 0, 1, 1, 2])  # and whose they are
+FRAMES, REAL = randn(2, 4, 6), torch.tensor([[True] * 4, [True, True, False, False]])
 RANKING, COSINES = rand(2, 5), 1.6 * rand(2, 4) - 0.8
 PLACES = torch.arange(64).view(8, 8).expand(2, 3, 8, 8)  # of 81
 MASKS = torch.tensor([[[0.0, 1, 1], [0, 1, 0]], [[1, 0, 0], [1, 1, 0]]])
@@ -55,8 +56,15 @@ ONES, ZEROS = torch.ones(6), torch.zeros(6)
 MEAN = torch.full((3,), 0.5)
 GRAM = torch.eye(6).repeat(2, 1, 1) + 0.1
 SEGMENTED = torch.tensor([[0, 0, 1, 2], [1, 0, 2, 2]])
+# Three queries and two targets of each of two pictures, one of them padding.
+ANSWERS = randn(2, 3, 3), torch.cat([rand(2, 3, 2), 0.1 + 0.3 * rand(2, 3, 2)], 2)
+TARGETS = torch.tensor([[1, 0], [1, -1]]), 0.2 + 0.3 * rand(2, 2, 4)
+PROJECTIONS = randn(12, 4), randn(12), randn(4, 4), randn(4)
 ROIS = torch.tensor([[1.0, 0.5, 1, 3, 2.5], [0, -1, 0, 2.25, 6]])  # of MAPS
 TABLE = torch.tensor([[0.25, 0.125], [0.25, 0.375]])  # of codes and pictures
+KEYS = randn(2, 4, 6)
+LOOK = torch.tensor([[True, True, False, True], [False, True, True, False]])
+TOLD = torch.tensor([[1, 4, 5, 4, 2], [1, 5, 2, 0, 0]])  # sentences, <start> first
 CONFUSION = torch.tensor([[[6, 2, 0], [1, 3, 0], [2, 0, 1]]])
 
 
@@ -278,6 +286,16 @@ CALLS = {
         ((MAPS, ROIS, 2), {}),
         ((MAPS, ROIS, (2, 3), 0.5, 2, True), {}),
     ],
+    # Sets.
+    "common.set_prediction.hungarian": [((RANKING,), {}), ((RANKING.T,), {})],
+    "common.set_prediction.pair_costs": [(ANSWERS + TARGETS, {})],
+    "common.set_prediction.match": [(ANSWERS + TARGETS, {})],
+    "common.set_prediction.set_loss": [
+        ((*ANSWERS, *TARGETS, torch.tensor([[2, 0], [1, -1]])), {}),
+    ],
+    "common.transformer.multi_head_attention": [
+        ((*(randn(2, n, 4) for n in (3, 5, 5)), *PROJECTIONS), {"heads": 2}),
+    ],
     "upsampling.resize_bilinear": [
         ((IMAGES, (5, 9)), {}),
         ((IMAGES, 9), {"align_corners": True}),
@@ -324,6 +342,21 @@ CALLS = {
     "hashing.balance_loss": [((X,), {})],
     "hashing.hashing_loss": [((X, LABELS), {"beta": 0.1})],
     # Attention.
+    "frame_attention.mean_distances": [((FRAMES,), {}), ((FRAMES, REAL), {})],
+    "frame_attention.distance_weights": [((FRAMES,), {"temperature": 0.5})],
+    "frame_attention.attention_pool": [
+        ((FRAMES, FRAMES[..., 0]), {}),
+        ((FRAMES, FRAMES[..., 0], REAL), {}),
+    ],
+    "frame_attention.fuse": [((X, X[:, :3]), {"weight": 0.5})],
+    "common.embedding.likeness_loss": [
+        ((POINTS[:4], NAMES[:4]), {}),
+        ((POINTS[:4], NAMES[:4]), {"focus": -1.0}),
+    ],
+    "common.motion.frame_difference": [((IMAGES[None],), {})],
+    "common.motion.gait_spectrum": [((randn(2, 4, 2, 6, 6),), {})],
+    "common.motion.lucas_kanade": [((IMAGES[0, 0], IMAGES[0, 1]), {})],
+    "common.motion.optical_flow": [((IMAGES[0], IMAGES[1]), {"window": 3})],
     "channel_attention.squeeze_excite": [
         ((IMAGES, X[:, :3], X[0, :2], X[:, :3].T.contiguous(), X[1, :3]), {}),
     ],
@@ -340,6 +373,19 @@ CALLS = {
     "common.codes.match_codes": [((BUCKETS, BUCKETS.flip(0)), {"number": 4})],
     "common.codes.code_accuracy": [((BUCKETS, BUCKETS.flip(0)), {"number": 4})],
     "common.codes.slant_and_width": [((IMAGES[:, :1],), {})],
+    "scaling_out.ring_steps": [(([X[0], X[1]],), {})],
+    "scaling_out.synced_moments": [((MAPS,), {})],
+    **{
+        f"captioning.{name}": [
+            ((X, KEYS, KEYS[..., :3]), {}),
+            ((X, KEYS, KEYS[..., :3], LOOK), {}),
+        ]
+        for name in ("additive_attention", "dot_product_attention")
+    },
+    "captioning.caption_loss": [
+        ((KEYS, KEYS.softmax(2), TOLD), {"doubly": doubly}) for doubly in (0.0, 0.5)
+    ],
+    "captioning.doubly_stochastic": [((KEYS.softmax(2), LOOK), {})],
 }
 
 # Public, and not in `CALLS`: why.
@@ -350,31 +396,35 @@ ELSEWHERE = {
         *("augmentation.sample_crop", "augmentation.random_resized_crop"),
         *("common.colors.color_jitter", "augmentation.mixup", "augmentation.cutmix"),
         *("mc_loss.channel_mask", "hashing.random_hyperplanes"),
-        *("margin_softmax.sample_classes", "infogan.sample_latents"),
+        *("margin_softmax.sample_classes", "common.sentences.hide_words"),
+        "infogan.sample_latents",
     ),
     "takes or changes networks: by the tests of their modules": (
         *("common.probes.gradient_norms", "common.classifying.average_over_views"),
         *("common.classifying.predict", "common.classifying.accuracy"),
         *("common.classifying.evaluating", "dcgan.initialize"),
         *("common.generating.sample", "common.training.average_weights"),
-        "dcgan.gradient_penalty",
+        *("scaling_out.average_gradients", "scaling_out.average_in_backward"),
+        "scaling_out.ring_all_reduce",
+        *("dcgan.gradient_penalty", "detr.predict"),
         *("fine_tuning.find_head", "fine_tuning.replace_head", "fine_tuning.freeze"),
         *("fine_tuning.unfreeze", "fine_tuning.parameter_groups"),
         *("fine_tuning.hold_statistics", "common.embedding.embed"),
         *("fine_tuning.extract_features", "single_shot.predict", "dcgan.train_step"),
         *("style_transfer.extract_features", "style_transfer.lbfgs"),
+        *("captioning.greedy", "captioning.next_words", "captioning.beam_search"),
         *("receptive_field.layers_of", "receptive_field.effective_receptive_field"),
         *("infogan.train_step", "infogan.read_codes"),
     ),
     "trains where its networks are: by the tests of their modules": (
         *("gan.train", "mc_loss.train", "style_transfer.transfer", "upsampling.train"),
         *("attention_pooling.train", "bilinear.fit_classifier", "pixel_losses.train"),
-        "hashing.train",
+        *("hashing.train", "scaling_out.train_digits"),
         *("classification_losses.fit_linear", "classification_losses.adaboost"),
         "classification_losses.best_stump",
         *("common.segmenting.train", "common.segmenting.segment"),
         *("metric_learning.train", "margin_softmax.train", "pyramid_pooling.train"),
-        "infogan.train",
+        *("infogan.train", "detr.train"),
     ),
     "trains: a step of each is taken below": (
         *("dcgan.train", "fine_tuning.train", "single_shot.train"),
@@ -395,16 +445,27 @@ ELSEWHERE = {
             "common.shapes.polygon_mask",
         ),
         *("single_shot.scene_detector", "dcgan.creature_generator"),
+        *("detr.scene_detr", "common.transformer.sine_positions"),
         "common.training.drawer",
         *("common.training.batch_of_step", "common.training.require_finite"),
         "common.classifying.plain_classifier",
         *("upsampling.sample_positions", "upsampling.bilinear_kernel"),
         "upsampling.super_resolver",
-        "common.segmenting.scene_segmenter",
+        *("common.segmenting.scene_segmenter", "common.embedding.frame_encoder"),
         *("margin_softmax.boundary_angle", "margin_softmax.largest_margin"),
         "margin_softmax.smallest_scale",
         *("pyramid_pooling.bin_edges", "infogan.digit_writer"),
+        *("data_loading.prefetch", "data_loading.worker_seed", "data_loading.reseed"),
+        *("data_loading.read_timeline", "data_loading.decode"),
+        "data_loading.decode_once",
+        *("scaling_out.shard_indices", "scaling_out.world"),
+        *("common.step_costs.memory_per_gpu", "common.step_costs.ring_seconds"),
+        *("common.step_costs.step_seconds", "common.step_costs.fit_ring"),
+        *("captioning.scene_captioner", "common.sentences.encode_captions"),
+        *("common.sentences.clipped_counts", "common.sentences.bleu"),
+        "common.sentences.decode_caption",
     ),
+    "moves to a device: by the tests of its module": ("data_loading.move",),
 }
 # Modules of which no function takes tensors to compute with, or which are others'.
 MODULES_ELSEWHERE = {
@@ -416,6 +477,7 @@ MODULES_ELSEWHERE = {
     "common.packaged_files": "files",
     "common.plotting": "pictures",
     "common.pretrained": "networks",
+    "common.processes": "processes",
     "common.proposal_net": "networks",
     "common.quiz": "words",
     "common.require": "the checks themselves",
@@ -636,6 +698,7 @@ EXTREMES = {
 # Where infinity less infinity is the honest answer, and why.
 NOT_EXTREME = {
     ("common.generating.kernel_distance", "huge"): "the cube leaves float32",
+    ("common.transformer.multi_head_attention", "huge"): "products leave float32",
     ("mc_loss.peak_hits", "flat"): "no map has a peak: NaN, as it says",
     ("classification_losses.exponential_loss", "large"): "infinite, as it says",
     ("segmentation_metrics.boundary_iou", "flat"): "of two empty masks NaN, as it says",
@@ -739,6 +802,10 @@ class TestAStepOnAnotherDevice:
 NAN, INF = math.nan, math.inf
 WRONG = torch.tensor([[3.0, 0, 1, 1]])  # x2 < x1
 INTS = torch.ones(2, 6).long()
+
+
+def detr_net():
+    return importlib.import_module("lesson_utils.detr").Detr(2, image_size=24)
 
 
 def pyramid_net():
@@ -1128,7 +1195,52 @@ BAD = {
         ((MASKS, MASKS / 2), {}),
     ],
     "common.colors.paint_classes": [((SEGMENTED + 3,), {}), ((SEGMENTED - 1,), {})],
+    # Feeding a training.
+    "data_loading.prefetch": [(([1], 0), {}), (([1], 1.5), {}), (([1], None), {})],
+    "data_loading.worker_seed": [((-1, 0, 0), {}), ((0, 0.5, 0), {})],
+    "data_loading.read_timeline": [
+        (([],), {}), (([(0, "wait", 0, 1)],), {}), (([(0, "step", 1, 0)],), {}),
+    ],
+    "data_loading.decode_once": [(([], Path("a.npy"), 4), {}),
+                                 (([b""], Path("a.txt"), 4), {})],
     "common.segmenting.standardize": [((IMAGES[0],), {}), ((2 + IMAGES,), {})],
+    "common.set_prediction.hungarian": [
+        ((RANKING[0],), {}), ((RANKING * NAN,), {}), ((RANKING * INF,), {}),
+    ],
+    **{
+        f"common.set_prediction.{name}": [
+            ((ANSWERS[0] * NAN, ANSWERS[1], *TARGETS), {}),
+            ((ANSWERS[0], ANSWERS[1] * NAN, *TARGETS), {}),
+            ((ANSWERS[0], ANSWERS[1][:, :2], *TARGETS), {}),
+            ((*ANSWERS, TARGETS[0] + 2, TARGETS[1]), {}),
+            ((*ANSWERS, TARGETS[0], TARGETS[1][:, :1]), {}),
+            ((*ANSWERS, TARGETS[0], -TARGETS[1]), {}),
+        ]
+        for name in ("pair_costs", "match")
+    },
+    "common.set_prediction.set_loss": [
+        *(
+            ((*ANSWERS, *TARGETS, torch.tensor(m)), {})
+            for m in ([[2, 2], [1, -1]], [[3, 0], [1, -1]], [[2], [1]], [[-1, 0]] * 2)
+        ),
+        *(
+            ((*ANSWERS, *TARGETS, torch.tensor([[2, 0], [1, -1]])), {"no_object": w})
+            for w in (0, NAN, INF, True)
+        ),
+    ],
+    "common.transformer.multi_head_attention": [
+        ((MAPS[0], MAPS[0], MAPS[0], *PROJECTIONS), {"heads": h}) for h in (0, 3, 1.5)
+    ],
+    "common.transformer.sine_positions": [
+        ((0, 2, 8), {}), ((2, 1.5, 8), {}), ((2, 2, 6), {}),
+        *(((2, 2, 8), {"temperature": t}) for t in (0, NAN, INF, True)),
+    ],
+    "detr.predict": [((detr_net(), IMAGES), {})],
+    "detr.train": [
+        ((detr_net(), IMAGES, TRUTHS), {}),
+        ((detr_net(), rand(1, 3, 24, 24), TRUTHS + 2), {}),
+        *(((detr_net(), IMAGES, TRUTHS), {n: 0}) for n in ("clip", "learning_rate")),
+    ],
     "pyramid_pooling.bin_edges": [((0, 2), {}), ((4, 0), {}), ((4.5, 2), {})],
     "pyramid_pooling.spatial_pyramid_pool": [
         ((MAPS[0],), {}), ((MAPS.long(),), {}), ((MAPS[..., :0],), {}),
@@ -1220,6 +1332,35 @@ BAD = {
     "pixel_losses.train": [
         ((None, IMAGES[:, :1], None), {}),
         ((nn.Conv2d(3, 3, 1), IMAGES.byte(), None), {"noise": -1.0}),
+    ],
+    **{
+        f"frame_attention.{name}": [
+            ((FRAMES[:, :0], *more), words), ((FRAMES.long(), *more), words),
+            ((FRAMES, *more), {**words, "mask": ~REAL}),
+            ((FRAMES, *more), {**words, "mask": REAL[:, 1:]}),
+        ]
+        for name, more, words in (
+            ("mean_distances", (), {}), ("distance_weights", (), {"temperature": 1.0}),
+            ("attention_pool", (FRAMES[..., 0],), {}),
+        )
+    },
+    "frame_attention.fuse": [((X, X[:1]), {}), ((X, X), {"weight": -1.0})],
+    "common.embedding.likeness_loss": [
+        ((POINTS, NAMES), {}), ((POINTS[:0], NAMES[:0]), {}),
+        ((POINTS[:4], NAMES[:4]), {"temperature": 0.0}),
+    ],
+    "common.motion.frame_difference": [((IMAGES[:1],), {}), ((IMAGES[0],), {})],
+    "common.motion.gait_spectrum": [
+        ((randn(2, 1, 2, 6, 6),), {}), ((randn(2, 4, 2, 6, 6),), {"length": 3}),
+        ((IMAGES,), {}),
+    ],
+    "common.motion.lucas_kanade": [
+        ((MEAN.expand(3, 3), MEAN.expand(3, 3)), {}), ((IMAGES, IMAGES), {}),
+        ((IMAGES[0, 0], IMAGES[0, 0, 1:]), {}), ((MEAN[None], MEAN[None]), {}),
+    ],
+    "common.motion.optical_flow": [
+        ((IMAGES, IMAGES), {"window": 4}), ((IMAGES, IMAGES), {"levels": 5}),
+        ((IMAGES + 1, IMAGES), {}), ((IMAGES, IMAGES), {"damping": 0.0}),
     ],
     "channel_attention.squeeze_excite": [
         ((IMAGES, X, X[0, :2], X.T, X[1]), {}),
@@ -1445,6 +1586,58 @@ BAD = {
         ((NAN * IMAGES[:, :1],), {}),
         ((0 * IMAGES[:, :1],), {}),
     ],
+    "scaling_out.ring_steps": [(([],), {}), (([X[0], X[1, :2]],), {}), (([X],), {})],
+    "scaling_out.ring_all_reduce": [((X.T,), {})],
+    "scaling_out.synced_moments": [((MAPS.long(),), {})],
+    "scaling_out.shard_indices": [
+        ((-1, 0, 1), {}), ((3, 3, 3), {}), ((3, 0, 0), {}), ((3, 0, True), {}),
+        ((3, 0, 1), {"seed": -1}), ((3, 0, 1), {"epoch": 1.5}),
+    ],
+    "scaling_out.train_digits": [
+        *((("nowhere",), {name: 0}) for name in ("steps", "save_every", "batch_size")),
+    ],
+    "common.step_costs.memory_per_gpu": [
+        ((-1, 2), {}), ((NAN, 2), {}), ((1, 0), {}), ((1, 2), {"stage": 4}),
+    ],
+    "common.step_costs.ring_seconds": [
+        ((-1, 2), {"latency": 0, "bandwidth": 1}),
+        ((1, 0), {"latency": 0, "bandwidth": 1}),
+        ((1, 2), {"latency": -1, "bandwidth": 1}),
+        ((1, 2), {"latency": 0, "bandwidth": 0}),
+    ],
+    "common.step_costs.step_seconds": [
+        ((-1, 1, 2), {"latency": 0, "bandwidth": 1}),
+        ((1, 1, 2), {"latency": 0, "bandwidth": 1, "overlap": 2}),
+    ],
+    "common.step_costs.fit_ring": [
+        (([1, 1], [1, 1], 2), {}), (([1, 2], [1], 2), {}), (([1, 2], [1, 2], 1), {}),
+        (([1, 2], [0, 1], 2), {}), (([1, 2], [2, 1], 2), {}),
+    ],
+    **{
+        f"captioning.{name}": [
+            ((X, KEYS, KEYS, LOOK & False), {}), ((X, KEYS, KEYS[:, :3]), {}),
+            ((X, KEYS[:, :0], KEYS[:, :0]), {}), ((X, KEYS, KEYS, LOOK[:1]), {}),
+        ]
+        for name in ("additive_attention", "dot_product_attention")
+    },
+    "captioning.caption_loss": [
+        ((KEYS, KEYS, TOLD), {"doubly": -1}), ((KEYS[:, :3], KEYS, TOLD), {}),
+    ],
+    "captioning.doubly_stochastic": [((KEYS, LOOK[:, :3]), {})],
+    "captioning.greedy": [((nn.Identity(), KEYS), {"max_length": 0})],
+    "captioning.beam_search": [
+        ((nn.Identity(), 0, 1, 0, 3), {}), ((nn.Identity(), 0, 1, 2, 1.5), {}),
+        ((nn.Identity(), 0, 1, 2, 3), {"power": -1}),
+    ],
+    "common.sentences.encode_captions": [(([], "abc"), {}), ((["a", ""], "abc"), {})],
+    "common.sentences.hide_words": [((TOLD, 1.5), {}), ((TOLD, -0.1), {})],
+    "common.sentences.clipped_counts": [
+        ((["a"], [], 1), {}), ((["a"], [["a"]], 0), {}), (("a", [["a"]], 1), {}),
+    ],
+    "common.sentences.bleu": [
+        (([], []), {}), (([["a"]], []), {}), (([["a"]], [[]]), {}),
+        (([["a"]], [[["a"]]]), {"max_n": 0}), ((["a"], [[["a"]]]), {}),
+    ],
 }  # fmt: skip
 # Not a ValueError.
 OTHER_ERRORS = {
@@ -1454,6 +1647,10 @@ OTHER_ERRORS = {
     "common.segmenting.scene_segmenter": "of its files, likewise",
     "infogan.digit_writer": "of its files, likewise",
     "infogan.train_step": "those of the loss and of the networks it calls",
+    "common.embedding.frame_encoder": "of its files, likewise",
+    "data_loading.decode": "OSError: its own tests",
+    "data_loading.reseed": "in a worker only: the tests of `worker_seed`",
+    "captioning.scene_captioner": "of its files, likewise",
 }
 
 

@@ -363,6 +363,20 @@ def changed(**steps):
     return lambda x, *layers: x * squeeze(x, *layers, **steps)[..., None, None]
 
 
+def unturned(x, weight1, bias1, weight2, bias2):
+    if x.dim() != 4:
+        raise ValueError("(B, C, H, W)")
+    hidden = (torch.mm(x.flatten(2).mean(2), weight1) + bias1).clamp(min=0)
+    return x * (torch.mm(hidden, weight2) + bias2).sigmoid()[:, :, None, None]
+
+
+def of_cbam(x, weight1, bias1, weight2, bias2):
+    pooled = torch.stack([x.mean((2, 3)), x.amax((2, 3))])  # (2, B, C)
+    hidden = F.linear(pooled, weight1, bias1).relu()
+    gates = F.linear(hidden, weight2, bias2).sum(0).sigmoid()
+    return torch.einsum("bchw,bc->bchw", x, gates)
+
+
 WRONG = {
     "squeeze_excite": [
         (changed(between=nn.Identity()), "stands a ReLU"),
@@ -373,8 +387,21 @@ WRONG = {
         (changed(pool=lambda x: x.amax((2, 3))), "not the largest"),
         (changed(pool=lambda x: x.sum((2, 3))), "a sum grows"),
         (changed(pool=lambda x: x.mean((0, 2, 3))[None]), "mixed over the batch"),
+        (changed(pool=lambda x: x.mean(2)[..., 0]), "leaves places out"),
+        (changed(gate=torch.tanh), "come from a tanh"),
+        (changed(gate=lambda v: torch.sigmoid(-v)), "1 minus the gate"),
+        (changed(gate=lambda v: v.sigmoid().detach()), "its gradient is not"),
         (squeeze, "These are the gates"),
+        (lambda x, *layers: squeeze(x, *layers)[..., None, None], "are the gates"),
+        (lambda x, *layers: x * squeeze(x, *layers), "lined up from the right"),
+        (lambda x, *layers: x * squeeze(x, *layers)[:, None, None], "from the right"),
+        (lambda x, *layers: x.mean((2, 3)) * squeeze(x, *layers), "multiply the means"),
         (lambda x, *layers: x + changed()(x, *layers), "once more"),
+        (lambda x, a, b, c, d: changed()(x, a, 0 * b, c, d), "The first layer's bias"),
+        (lambda x, a, b, c, d: changed()(x, a, b, c, 0 * d), "The second layer's bias"),
+        (lambda x, a, b, c, d: changed()(x, a, 0 * b, c, 0 * d), "two biases"),
+        (unturned, "needs them turned"),
+        (of_cbam, "CBAM's gate"),
     ],
     "spatial_attention": [
         (
@@ -392,6 +419,30 @@ WRONG = {
         ),
         (lambda x, w: x * _conv([x.mean(1), x.min(1)[0]], w).sigmoid(), "smallest"),
         (lambda x, w: x * _conv([x.sum(1), x.max(1)[0]], w).sigmoid(), "the sum over"),
+        (lambda x, w: x * place_gates(x, w)[:, 0], "lined up from the right"),
+        (lambda x, w: place_gates(x, w)[:, 0], "are the gates"),
+        (lambda x, w: place_gates(x, w).expand_as(x), "are the gates"),
+        (lambda x, w: x * place_gates(x, w, padding=0), "does not keep the size"),
+        (lambda x, w: x * place_gates(x, w, padding=3), "does not keep the size"),
+        (lambda x, w: x * place_gates(x, w, padding=1), "does not keep the size"),
+        (lambda x, w: x * place_gates(x, w, mode="replicate"), "of zeros"),
+        (lambda x, w: x * place_gates(x, w).detach(), "its gradient is not"),
+        (lambda x, w: x - x * place_gates(x, w), "1 minus the gate"),
+        (lambda x, w: x * place_gates(x, w, gate=F.relu), "come from a ReLU"),
+        (
+            lambda x, w: x * place_gates(x, w, gate=lambda v: v.softmax(1)),
+            "axis of size 1",
+        ),
+        (
+            lambda x, w: x * _conv([x.mean(1), x.max(1)[1].to(x)], w).sigmoid(),
+            "values and indices",
+        ),
+        (
+            lambda x, w: torch.func.functional_call(
+                SpatialAttn(w.shape[-1]).double(), {"conv.conv.weight": w}, (x,)
+            ),
+            "batch normalization",
+        ),
     ],
     "class_activation_map": [
         (lambda f, w, k: plain_map(f, w, k).relu(), "below 0"),
@@ -403,8 +454,30 @@ WRONG = {
             lambda f, w, k: f * w[k].view(-1, f.shape[1], 1, 1),
             "not yet summed",
         ),
+        (lambda f, w, k: plain_map(f, w, k) / f[0, 0].numel(), "number of places"),
+        (lambda f, w, k: plain_map(f, w, k).sigmoid(), "A sigmoid is taken"),
+        (lambda f, w, k: over_largest(plain_map(f, w, k)), "is scaled"),
+        (lambda f, w, k: over_largest(plain_map(f, w, k).clamp(min=0)), "is scaled"),
+        (lambda f, w, k: plain_map(f, w.T, k), "take a column"),
+        (lambda f, w, k: (f * w[:, k].view(-1, 1, 1)).sum(1), "take a column"),
+        (lambda f, w, k: (f * w[k]).sum(1), "have to meet the channels"),
+        (lambda f, w, k: torch.einsum("bchw,c->bhw", f, w[k]), "Right for one label"),
+        (lambda f, w, k: (f * w[k].view(-1, 1, 1)).sum(1), "Right for one label"),
+        (lambda f, w, k: F.conv2d(f, w[:, :, None, None]), "all K classes"),
     ],
 }
+
+
+def over_largest(maps):
+    return maps / maps.flatten(1).max(1).values[:, None, None]
+
+
+def place_gates(x, weight, *, padding=None, mode="constant", gate=torch.sigmoid):
+    if weight.shape[-1] % 2 == 0:
+        raise ValueError("an even kernel")
+    half = weight.shape[-1] // 2 if padding is None else padding
+    pair = torch.cat([x.mean(1, keepdim=True), x.amax(1, keepdim=True)], 1)
+    return gate(F.conv2d(F.pad(pair, (half,) * 4, mode=mode), weight))
 
 
 def _conv(pair, weight):

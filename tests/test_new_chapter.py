@@ -149,13 +149,13 @@ def test_the_tables_command_brings_it_in(root):
 def test_two_chapters_stand_side_by_side(root):
     new_chapter(root, "detection", "anchors", "Anchor boxes", **DETECTING)
     new_chapter(root, "detection", "nms", "Suppression")
-    new_chapter(root, "project", "vehicle", "A vehicle", caption="Project")
+    new_chapter(root, "project", "machine", "A machine", caption="Project")
     new_chapter(root, "losses", "hashing", "H", caption="Losses", after="detection")
     assert Tree(root).toc[-4:] == (
         ("Detecting", "book/detection/anchors"),
         ("Detecting", "book/detection/nms"),
         ("Losses", "book/losses/hashing"),
-        ("Project", "book/project/vehicle"),
+        ("Project", "book/project/machine"),
     )
     parts = {"detection": "Detecting", "losses": "Losses", "project": "Project"}
     assert Tree(root).parts == parts

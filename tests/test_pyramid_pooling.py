@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -431,6 +432,105 @@ def summed(features, box, output_size, *, samples=2):
     return samples**2 * pp.roi_align_box(features, box, output_size, samples=samples)
 
 
+def floor_plus_one(size, m):
+    return torch.tensor([(i * size // m, (i + 1) * size // m + 1) for i in range(m)])
+
+
+def steps_of_ceil(size, m):
+    starts = torch.arange(m) * math.ceil(size / m)
+    return torch.stack([starts, starts + math.ceil(size / m)], 1)
+
+
+def divided_first(size, m):
+    width = size / m
+    return torch.tensor([(int(i * width), math.ceil(i * width + width))
+                         for i in range(m)])  # fmt: skip
+
+
+def numpy_edges(size, m):
+    whole(size, m)
+    borders = np.linspace(0, size, m + 1)
+    pairs = np.stack([np.floor(borders[:-1]), np.ceil(borders[1:])], 1)
+    return torch.from_numpy(pairs).long()
+
+
+def popular_pyramid(features, levels=(1, 2, 4)):
+    """As in many programs: windows of the ceiling, padded on both sides."""
+    grids = []
+    for m in levels:
+        sides = features.shape[2:]
+        window = [math.ceil(size / m) for size in sides]
+        lacking = [w * m - size for w, size in zip(window, sides, strict=True)]
+        padding = [math.floor((pixels + 1) / 2) for pixels in lacking]
+        grids.append(F.max_pool2d(features, window, window, padding).flatten(1))
+    return torch.cat(grids, 1)
+
+
+def shorter_last(features, levels=(1, 2, 4)):
+    grids = []
+    for m in levels:
+        window = [math.ceil(size / m) for size in features.shape[2:]]
+        grids.append(F.max_pool2d(features, window, ceil_mode=True).flatten(1))
+    return torch.cat(grids, 1)
+
+
+def flat_batch(features, levels=(1, 2, 4)):
+    return torch.cat([F.adaptive_max_pool2d(features, m).flatten() for m in levels])
+
+
+def shifted(features, box, output_size, *, samples=2):
+    box = [edge + 1 for edge in box]
+    return torchvision_align(features, box, output_size, samples=samples)
+
+
+def floored_box(features, box, output_size, *, samples=2):
+    box = [int(edge) for edge in box]
+    return torchvision_align(features, box, output_size, samples=samples)
+
+
+def resized_crop(features, box, output_size, *, samples=2):
+    x1, y1, x2, y2 = (*map(math.floor, box[:2]), *map(math.ceil, box[2:]))
+    part = features[:, y1:y2, x1:x2][None]
+    size = (output_size, output_size)
+    return F.interpolate(part, size, mode="bilinear", align_corners=False)[0]
+
+
+def always_two(features, box, output_size, *, samples=2):
+    whole(samples)
+    return torchvision_align(features, box, output_size)
+
+
+def finely(features, box, output_size, *, samples=2):
+    return torchvision_align(features, box, output_size * samples, samples=1)
+
+
+def never_flat(features, box, output_size, *, samples=2):
+    x1, y1, x2, y2 = box
+    box = x1, y1, max(x2, x1 + 1), max(y2, y1 + 1)
+    return pp.roi_align_box(features, box, output_size, samples=samples)
+
+
+def grid_align(features, box, m, *, samples=2, corners=False, padding="border"):
+    whole(m, samples)
+    x1, y1, x2, y2 = box
+    if x2 < x1 or y2 < y1:
+        raise ValueError("x2 < x1 or y2 < y1")
+    parts = (torch.arange(m * samples, dtype=features.dtype) + 0.5) / (m * samples)
+    x = 2 * (x1 + (x2 - x1) * parts) / features.shape[2] - 1
+    y = 2 * (y1 + (y2 - y1) * parts) / features.shape[1] - 1
+    grid = torch.stack(torch.meshgrid(x, y, indexing="xy"), -1)[None]
+    values = F.grid_sample(
+        features[None], grid, padding_mode=padding, align_corners=corners
+    )
+    return F.avg_pool2d(values, samples)[0]
+
+
+def torchvision_in_float32(features, box, output_size, *, samples=2):
+    """The box as most would write it: rounded to float32 on its way."""
+    boxes = torch.tensor([[0, *box]]).to(features)
+    return ops.roi_align(features[None], boxes, output_size, 1.0, samples, True)[0]
+
+
 RIGHT = {
     "bin_edges": looped_edges,
     "spatial_pyramid_pool": sliced_pyramid,
@@ -444,7 +544,7 @@ PLAIN = {
 LIBRARY = {
     "bin_edges": torch_edges,
     "spatial_pyramid_pool": torch_pyramid,
-    "roi_align_box": torchvision_align,
+    "roi_align_box": torchvision_in_float32,
 }
 WRONG = {
     "bin_edges": [
@@ -455,6 +555,20 @@ WRONG = {
         (even_steps, "left over at the end is in none"),
         (lambda size, m: pp.bin_edges(size, m) - torch.tensor([0, 1]), "*after*"),
         (split_edges, "never share"),
+        (lambda size, m: pp.bin_edges(size, m).float(), "nothing can be cut"),
+        (lambda size, m: pp.bin_edges(size, m) + torch.tensor([1, 0]), "number 0"),
+        (lambda size, m: pp.bin_edges(size, m) - pp.bin_edges(size, m)[:, :1]
+         * torch.tensor([0, 1]), "how long the bin is"),
+        (floor_plus_one, "floor + 1 is the ceil only"),
+        (lambda size, m: floor_plus_one(size, m).clamp(max=size), "floor + 1 is"),
+        (lambda size, m: pp.bin_edges(size, m)[:, :1]
+         + torch.tensor([0, math.ceil(size / m)]), "ceil(size / m) long"),
+        (lambda size, m: torch.tensor([i * size / m for i in range(m + 1)])
+         .unfold(0, 2, 1), "ideal borders"),
+        (steps_of_ceil, "run ahead"),
+        (divided_first, "In floating point"),
+        (numpy_edges, "In floating point"),
+        (lambda size, m: pp.bin_edges(size, min(size, m)), "more bins than pixels"),
     ],
     "spatial_pyramid_pool": [
         (averages, "mean of each bin"),
@@ -466,6 +580,11 @@ WRONG = {
          "in which they are given"),
         (unflattened, "One vector for each picture"),
         (max_pooled, "sometimes more than m fit"),
+        (popular_pyramid, "stand side by side"),
+        (shorter_last, "stand side by side"),
+        (lambda f, levels=(1, 2, 4): plain_pyramid(f, levels).relu(), "below 0"),
+        (lambda f, levels=(1, 2, 4): plain_pyramid(f), "not heeded"),
+        (flat_batch, "All pictures are in one"),
     ],
     "roi_align_box": [
         (whole_box, "whole pixels first"),
@@ -475,6 +594,18 @@ WRONG = {
         (summed, "divide by how many"),
         (clamped, "however far away"),
         (as_dense_as_pixels, "as many samples as a bin has pixels"),
+        (shifted, "Half a pixel was added"),
+        (floored_box, "whole pixels first"),
+        (resized_crop, "whole pixels first"),
+        (always_two, "Two samples"),
+        (finely, "These are the samples"),
+        (lambda f, box, m, *, samples=2: samples
+         * pp.roi_align_box(f, box, m, samples=samples), "divide by how many"),
+        (lambda *given, **named: grid_align(*given, corners=True, **named),
+         "align_corners=False"),
+        (lambda *given, **named: grid_align(*given, padding="zeros", **named),
+         "value of the border"),
+        (never_flat, "neither refused, nor 0"),
     ],
 }  # fmt: skip
 

@@ -1,11 +1,12 @@
 """The checks of the chapter `book/attention/channel_attention.ipynb`."""
 
+import math
 from collections.abc import Iterator
 from functools import partial
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from lesson_utils import channel_attention
 from lesson_utils.grading.draws import normal
@@ -44,9 +45,14 @@ def _squeeze_cases() -> Iterator[Case]:
         torch.tensor([[1.0, -1.0], [1.0, 1.0]], dtype=torch.float64),  # of means 2, 2
         torch.tensor([-1.0, 0.0], dtype=torch.float64),  # hidden -1 → 0, and 4
         torch.tensor([[5.0, 0.0], [0.0, -0.25]], dtype=torch.float64),  # 0 and -1
-        torch.tensor([0.0, 1.0], dtype=torch.float64),  # 0 and 0: gates of 1/2
+        torch.tensor([0.0, 1.0 + math.log(3)], dtype=torch.float64),  # 0 and log 3
     )
-    yield Case("two channels, gates 1/2", (features, *layers), expected=features / 2)
+    gates = torch.tensor([1 / 2, 3 / 4], dtype=torch.float64)[:, None, None]
+    yield Case(
+        "two channels, gates 1/2 and 3/4",
+        (features, *layers),
+        expected=features * gates,
+    )
     yield Case.from_reference(
         "a batch of three, six channels",
         _by_picture,
@@ -103,30 +109,51 @@ def _wrong_squeeze(features, weight1, bias1, weight2, bias2, way="no relu"):
         means = features.amax((2, 3))
     elif way == "of the batch":
         means = means.mean(0, keepdim=True)
-    hidden = means @ weight1.T + bias1
-    hidden = hidden if way == "no relu" else F.relu(hidden)
-    if way == "sigmoid twice":
-        hidden = torch.sigmoid(means @ weight1.T + bias1)
-    logits = hidden @ weight2.T + bias2
-    if way == "no bias":
-        logits = F.relu(means @ weight1.T) @ weight2.T
-    if way == "softmax":
-        gates = logits.softmax(1)
-    elif way == "no sigmoid":
-        gates = logits
-    elif way == "relu gates":
-        gates = F.relu(logits)
+    elif way == "one axis":
+        means = features.mean(2)[:, :, 0]
+    bias1 = 0 if way in ("no bias", "no first bias") else bias1
+    bias2 = 0 if way in ("no bias", "no second bias") else bias2
+    if way == "not turned":
+        hidden = F.relu(means @ weight1 + bias1)
+        logits = hidden @ weight2 + bias2
     else:
-        gates = logits.sigmoid()
-    if way == "gates only":
-        return gates
-    if way == "added":
-        return features + gates[:, :, None, None]
-    if way == "residual":
-        return features + features * gates[:, :, None, None]
-    return features * gates[:, :, None, None]
+        between = {"no relu": nn.Identity(), "sigmoid twice": torch.sigmoid}
+        hidden = between.get(way, F.relu)(means @ weight1.T + bias1)
+        logits = hidden @ weight2.T + bias2
+    if way == "cbam":
+        largest = F.relu(features.amax((2, 3)) @ weight1.T + bias1)
+        logits = logits + largest @ weight2.T + bias2
+    kinds = {
+        "softmax": lambda values: values.softmax(1),
+        "no sigmoid": nn.Identity(),
+        "relu gates": F.relu,
+        "tanh gates": torch.tanh,
+        "inverted": lambda values: 1 - values.sigmoid(),
+        "detached": lambda values: values.sigmoid().detach(),
+    }
+    gates = kinds.get(way, torch.sigmoid)(logits)
+    wide = gates[:, :, None, None]
+    last = {
+        "gates only": lambda: gates,
+        "gates (B, C, 1, 1)": lambda: wide,
+        "gates everywhere": lambda: wide.expand_as(features),
+        "means": lambda: means * gates,
+        "added": lambda: features + wide,
+        "residual": lambda: features + features * wide,
+        "not viewed": lambda: features * gates,
+        "viewed last": lambda: features * gates[:, None, None],
+    }
+    return last.get(way, lambda: features * wide)()
 
 
+_GATES_ALONE = (
+    "These are the gates alone. Multiply the features with them: view them as "
+    "(B, C, 1, 1)."
+)
+_BROADCAST = (
+    "Shapes are lined up from the right, so that gates of (B, C) meet H and W, or fail "
+    "to. View them as (B, C, 1, 1): `gates[:, :, None, None]`."
+)
 _SQUEEZE_EXCITE = Exercise(
     name="squeeze_excite",
     solution=channel_attention.squeeze_excite,
@@ -149,12 +176,31 @@ _SQUEEZE_EXCITE = Exercise(
             "between 0 and 1.",
             "relu gates": "The gates come from a ReLU; they need a sigmoid, which "
             "keeps them between 0 and 1.",
-            "gates only": "These are the gates, (B, C). Multiply the features with "
-            "them: view them as (B, C, 1, 1).",
+            "gates only": _GATES_ALONE,
+            "gates (B, C, 1, 1)": _GATES_ALONE,
+            "gates everywhere": _GATES_ALONE,
+            "means": "You multiply the means. The gates are for the features "
+            "themselves, (B, C, H, W).",
+            "not viewed": _BROADCAST,
+            "viewed last": _BROADCAST,
             "added": "The gates are added. Features are *multiplied* by them.",
             "residual": "Features times gates is all; the features are not added once "
             "more.",
             "no bias": "The two biases are left out.",
+            "no first bias": "The first layer's bias is left out.",
+            "no second bias": "The second layer's bias is left out.",
+            "not turned": "The weights are (outputs, inputs), as `F.linear` takes "
+            "them. A product of your own needs them turned: `means @ weight1.T`.",
+            "one axis": "The mean is over H *and* W, `features.mean((2, 3))`: yours "
+            "leaves places out.",
+            "cbam": "This is CBAM's gate, which adds what the maxima say. Here the "
+            "means decide alone.",
+            "tanh gates": "The gates come from a tanh and can be negative; a sigmoid "
+            "keeps them between 0 and 1.",
+            "inverted": "You multiply by 1 minus the gate.",
+            "detached": "The result is right, its gradient is not: the gates are cut "
+            "off from the features (`detach`, `no_grad`), so that no layer of theirs "
+            "can learn.",
         }.items()
     ),
     hints=(
@@ -195,7 +241,9 @@ def _spatial_cases() -> Iterator[Case]:
     yield Case("two places, 1 × 1", (features, weight), expected=features * gates)
     for name, shape, size, seed in (
         ("3 × 3, a batch of two", (2, 4, 5, 6), 3, 1),
+        ("5 × 5, as large as the map", (2, 3, 5, 5), 5, 14),
         ("7 × 7, larger than the map", (2, 3, 4, 3), 7, 4),
+        ("9 × 9 on 3 × 3", (1, 2, 3, 3), 9, 16),
     ):
         yield Case.from_reference(
             name,
@@ -210,7 +258,7 @@ def _spatial_cases() -> Iterator[Case]:
         normal(2, 1, 4, 4, seed=8),
         normal(1, 2, 3, 3, seed=9),
     )
-    below = -normal(1, 3, 4, 4, seed=10).abs() - 0.1
+    below = -normal(1, 3, 3, 3, seed=10).abs() - 0.1
     yield Case.from_reference(
         "all features below 0", _by_place, below, normal(1, 2, 5, 5, seed=11)
     )
@@ -231,35 +279,58 @@ def _wrong_spatial(features, weight, way="swapped"):
     if weight.shape[:2] != (1, 2):
         raise ValueError("weight must be (1, 2, K, K)")
     mean, largest = features.mean(1), features.max(1).values
-    pair = [largest, mean] if way == "swapped" else [mean, largest]
-    if way == "mean twice":
-        pair = [mean, mean]
-    elif way == "maximum twice":
-        pair = [largest, largest]
-    elif way == "sum":
-        pair = [features.sum(1), largest]
-    elif way == "smallest":
-        pair = [mean, features.min(1).values]
-    pooled = torch.stack(pair, 1)
     if way == "over places":
         mean = features.mean((2, 3)).mean(1)[:, None, None].expand_as(mean)
         largest = features.amax((1, 2, 3))[:, None, None].expand_as(mean)
-        pooled = torch.stack([mean, largest], 1)
+    pairs = {
+        "swapped": lambda: (largest, mean),
+        "mean twice": lambda: (mean, mean),
+        "maximum twice": lambda: (largest, largest),
+        "sum": lambda: (features.sum(1), largest),
+        "smallest": lambda: (mean, features.min(1).values),
+        "index": lambda: (mean, features.argmax(1).to(mean)),
+        "of the batch": lambda: (mean, features.amax((0, 1)).expand_as(mean)),
+    }
+    pooled = torch.stack(pairs.get(way, lambda: (mean, largest))(), 1)
     kernel = weight.flip((-2, -1)) if way == "flipped" else weight
-    logits = F.conv2d(pooled, kernel, padding=weight.shape[-1] // 2)
-    if way == "softmax":
-        return features * logits.flatten(1).softmax(1).view_as(logits)
-    if way == "no sigmoid":
-        return features * logits
-    if way == "gates only":
-        return logits.sigmoid()
-    if way == "added":
-        return features + logits.sigmoid()
-    if way == "residual":
-        return features + features * logits.sigmoid()
-    return features * logits.sigmoid()
+    half = weight.shape[-1] // 2
+    if way in ("reflect", "replicate"):
+        logits = F.conv2d(F.pad(pooled, (half,) * 4, mode=way), kernel)
+    else:
+        padding = {"not padded": 0, "padded by 1": 1, "padded by 3": 3}.get(way, half)
+        logits = F.conv2d(pooled, kernel, padding=padding)
+    if way == "normalized":
+        logits = F.batch_norm(logits, None, None, training=True)
+    kinds = {
+        "softmax": lambda values: values.flatten(1).softmax(1).view_as(values),
+        "softmax of one": lambda values: values.softmax(1),
+        "no sigmoid": nn.Identity(),
+        "relu gates": F.relu,
+        "tanh gates": torch.tanh,
+        "inverted": lambda values: 1 - values.sigmoid(),
+        "detached": lambda values: values.sigmoid().detach(),
+    }
+    gates = kinds.get(way, torch.sigmoid)(logits)
+    last = {
+        "gates only": lambda: gates,
+        "gates (B, H, W)": lambda: gates[:, 0],
+        "gates everywhere": lambda: gates.expand_as(features),
+        "pair": lambda: pooled * gates,
+        "added": lambda: features + gates,
+        "residual": lambda: features + features * gates,
+        "not viewed": lambda: features * gates[:, 0],
+    }
+    return last.get(way, lambda: features * gates)()
 
 
+_PLACE_GATES_ALONE = (
+    "These are the gates alone. Multiply the features with them, (B, 1, H, W)."
+)
+_PADDING = (
+    "The padding does not keep the size: on each side it is K // 2 of zeros, whatever "
+    "K is."
+)
+_ZEROS = "The padding is of zeros; yours repeats or mirrors values at the border."
 _SPATIAL_ATTENTION = Exercise(
     name="spatial_attention",
     solution=channel_attention.spatial_attention,
@@ -284,8 +355,34 @@ _SPATIAL_ATTENTION = Exercise(
             "decides for each place by itself.",
             "no sigmoid": "The sigmoid behind the convolution is missing: a gate lies "
             "between 0 and 1.",
-            "gates only": "These are the gates, (B, 1, H, W). Multiply the features "
-            "with them.",
+            "gates only": _PLACE_GATES_ALONE,
+            "gates (B, H, W)": _PLACE_GATES_ALONE,
+            "gates everywhere": _PLACE_GATES_ALONE,
+            "pair": "You multiply the two pooled maps. The gates are for the features "
+            "themselves, all C channels.",
+            "not viewed": "Gates of (B, H, W) meet the axes C, H and W, for shapes are "
+            "lined up from the right. Keep their axis of size 1: (B, 1, H, W).",
+            "not padded": _PADDING,
+            "padded by 1": _PADDING,
+            "padded by 3": _PADDING,
+            "reflect": _ZEROS,
+            "replicate": _ZEROS,
+            "index": "The second map says *which* channel is largest. `max(1)` gives "
+            "values and indices; take the values.",
+            "of the batch": "The maximum is over channels alone, for each picture; "
+            "yours mixes the pictures.",
+            "normalized": "A batch normalization stands behind your convolution, as in "
+            "timm. The formula has none.",
+            "softmax of one": "Softmax over an axis of size 1 is 1 everywhere. Take a "
+            "sigmoid.",
+            "relu gates": "The gates come from a ReLU; they need a sigmoid, which "
+            "keeps them between 0 and 1.",
+            "tanh gates": "The gates come from a tanh and can be negative; a sigmoid "
+            "keeps them between 0 and 1.",
+            "inverted": "You multiply by 1 minus the gate.",
+            "detached": "The result is right, its gradient is not: the gates are cut "
+            "off from features and weight (`detach`, `no_grad`), so that the kernel "
+            "cannot learn.",
             "added": "The gates are added. Features are *multiplied* by them.",
             "residual": "Features times gates is all; the features are not added once "
             "more.",
@@ -369,43 +466,61 @@ def _wrong_map(features, weight, label, way="relu"):
         raise ValueError("one label for each picture")
     if labels.numel() and not (labels.min() >= 0 and labels.max() < len(weight)):
         raise ValueError("label is out of range")
-    rows = weight[labels].expand(len(features), -1)  # (B, C)
+    labels = labels.expand(len(features))
+    rows = weight[labels]  # (B, C)
     if way == "first label":
-        first = labels.flatten()[:1]
-        rows = weight[first].expand(len(features), -1)
-    if way == "column" and int(labels.max()) < weight.shape[1] == len(weight):
-        rows = weight.T[labels].expand(len(features), -1)
-    if way == "absolute":
+        rows = weight[labels[:1]].expand(len(features), -1)
+    elif way == "absolute":
         rows = rows.abs()
-    maps = (features * rows[:, :, None, None]).sum(1)
-    if way == "relu":
-        return maps.clamp(min=0)
-    if way == "mean of channels":
-        return maps / features.shape[1]
-    if way == "scaled" and maps.numel():
-        low, high = maps.amin((1, 2), keepdim=True), maps.amax((1, 2), keepdim=True)
-        return (maps - low) / (high - low)
-    if way == "softmax":
-        return maps.flatten(1).softmax(1).view_as(maps)
-    if way == "over classes":
+    elif way == "of the transposed":
+        rows = weight.T[labels]
+    elif way == "column":
+        rows = weight[:, label]
+        rows = rows.T if rows.dim() == 2 else rows[None]
+    elif way in ("one label", "column of one label"):
+        row = weight[label] if way == "one label" else weight[:, label]
+        return torch.einsum("bchw,c->bhw", features, row)
+    elif way == "not viewed":
+        return (features * weight[label]).sum(1)
+    elif way == "every class":
+        return torch.einsum("bchw,kc->bkhw", features, weight)
+    elif way == "over classes":
         scores = torch.einsum("bchw,kc->bkhw", features, weight).softmax(1)
-        return scores.gather(
-            1,
-            labels.expand(len(features))[:, None, None, None].expand(
-                -1, 1, *features.shape[2:]
-            ),
-        )[:, 0]
-    if way == "no sum":
-        return features * rows[:, :, None, None]
-    if way == "logit":
-        return maps.mean((1, 2))
-    if way == "unweighted":
-        return features.sum(1)
-    if way == "keeps a dimension":
-        return maps[:, None]
-    return maps
+        return scores[torch.arange(len(features)), labels]
+    maps = (features * rows[:, :, None, None]).sum(1)
+    last = {
+        "relu": lambda: maps.clamp(min=0),
+        "mean of channels": lambda: maps / features.shape[1],
+        "mean of places": lambda: maps / maps[0].numel(),
+        "scaled": lambda: _scaled(maps),
+        "scaled together": lambda: _scaled(maps, (0, 1, 2)),
+        "over its largest": lambda: maps / maps.amax((1, 2), keepdim=True),
+        "relu, over its largest": lambda: (
+            maps.relu() / maps.relu().amax((1, 2), keepdim=True)
+        ),
+        "sigmoid": lambda: maps.sigmoid(),
+        "softmax": lambda: maps.flatten(1).softmax(1).view_as(maps),
+        "no sum": lambda: features * rows[:, :, None, None],
+        "largest channel": lambda: (features * rows[:, :, None, None]).amax(1),
+        "logit": lambda: maps.mean((1, 2)),
+        "unweighted": lambda: features.sum(1),
+        "keeps a dimension": lambda: maps[:, None],
+    }
+    return last[way]() if way in last and len(maps) else maps
 
 
+def _scaled(maps, axes=(1, 2)):
+    low, high = maps.amin(axes, keepdim=True), maps.amax(axes, keepdim=True)
+    return (maps - low) / (high - low)
+
+
+_SCALED = (
+    "The map is scaled. That is for showing it; the values themselves are asked for."
+)
+_COLUMN = (
+    "You take a column of the weights. Those of class k are their row k: "
+    "`weight[label]`, of `weight` (K, C)."
+)
 _CLASS_ACTIVATION_MAP = Exercise(
     name="class_activation_map",
     solution=channel_attention.class_activation_map,
@@ -417,8 +532,26 @@ _CLASS_ACTIVATION_MAP = Exercise(
             "values below 0: only then is the mean the logit.",
             "mean of channels": "The channels are averaged; they are to be summed, "
             "each by its weight.",
-            "scaled": "The map is scaled to [0, 1]. That is for showing it; the values "
-            "themselves are asked for.",
+            "scaled": _SCALED,
+            "scaled together": _SCALED,
+            "over its largest": _SCALED,
+            "relu, over its largest": _SCALED,
+            "sigmoid": "A sigmoid is taken at each place; the weighted sums themselves "
+            "are asked for.",
+            "mean of places": "You divide by the number of places. That belongs to the "
+            "mean, which makes the logit of the map.",
+            "of the transposed": _COLUMN,
+            "column": _COLUMN,
+            "column of one label": _COLUMN,
+            "one label": "Right for one label. Of a tensor of labels, `weight[label]` "
+            "is (B, C), a row for each picture; and a test such as `label < 0` wants "
+            "`.any()` then.",
+            "not viewed": "The weights have to meet the channels: view a row as "
+            "(C, 1, 1), and rows for all pictures as (B, C, 1, 1).",
+            "every class": "These are the maps of all K classes. Take the one of the "
+            "label.",
+            "largest channel": "You take the largest of the weighted channels; they "
+            "are to be summed.",
             "softmax": "A softmax over places hides how large the values are; the "
             "weighted sums themselves are asked for.",
             "over classes": "A softmax over classes is taken at each place; the "

@@ -271,13 +271,18 @@ def _reached(card: dict) -> str:
         return f"{sum(gains) / len(gains):.2f} dB over bicubic"
     if "code_accuracy" in card:
         return f"code accuracy {card['code_accuracy']}, ten categories"
-    over = f"over {len(card['classes'])} classes"
+    kind = "words" if "exact_match" in card else "classes"
+    over = f"over {len(card['classes'])} {kind}"
     if "accuracy" in card:
         return f"accuracy {card['accuracy']} {over}"
     if "map50" in card:
         return f"mAP@0.5 {card['map50']} {over}"
     if "mean_iou" in card:
         return f"mean IoU {card['mean_iou']} {over}"
+    if "mean_average_precision_0" in card:
+        return f"mAP {card['mean_average_precision_0']} by the mean of 10 frames"
+    if "exact_match" in card:
+        return f"exact match {card['exact_match']} {over}"
     return f"distance of colors {card['colors']}"
 
 
