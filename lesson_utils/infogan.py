@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lesson_utils.common.backbones import WEIGHTS, verified_card
+from lesson_utils.common.codes import join_latents
 from lesson_utils.common.generating import unit_to_tanh_range
 from lesson_utils.common.require import (
     require_images,
@@ -65,44 +66,14 @@ def sample_latents(
     Raises:
         ValueError: a number is not whole, or too small.
 
-    Source: Chen et al., InfoGAN, NIPS 2016, section 7.2 and appendix C.1 (there Z is
-        62, K 10 and C 2).
+    Source: Chen et al., InfoGAN, NIPS 2016, section 7.2; in appendix C.1 Z is 62.
     """
     require_whole("batch", batch)
-    require_whole("noise", noise, 0)
-    require_whole("categories", categories, 2)
-    require_whole("continuous", continuous, 0)
+    _require(noise, categories, continuous)
     codes = torch.randint(categories, (batch,), generator=generator)
     values = 2 * torch.rand(batch, continuous, generator=generator) - 1
     numbers = torch.randn(batch, noise, generator=generator)
     return join_latents(numbers, codes, values, categories), codes, values
-
-
-def join_latents(
-    noise: Tensor, codes: Tensor, values: Tensor, categories: int
-) -> Tensor:
-    """Latent vectors of chosen parts.
-
-    Args:
-        noise: (B, Z).
-        codes: (B,), whole numbers from 0 to K - 1.
-        values: (B, C), the continuous codes.
-        categories: K.
-
-    Returns:
-        (B, Z + K + C), in the dtype of `noise`.
-
-    Raises:
-        ValueError: the parts are not of one B, or a code is out of range.
-
-    Source: the definition.
-    """
-    require_whole("categories", categories, 2)
-    require_shape("noise", noise, "B Z", floating=True)
-    require_shape("values", values, "B C", B=len(noise), floating=True)
-    require_labels("codes", codes, len(noise), categories)
-    one_hot = F.one_hot(codes.long(), categories).to(noise)
-    return torch.cat([noise, one_hot, values.to(noise)], dim=1)
 
 
 def mutual_information_loss(
@@ -133,7 +104,7 @@ def mutual_information_loss(
         ValueError: an empty batch, other shapes, a code out of range, a NaN in what was
             drawn, or a deviation that is not above 0.
 
-    Source: Chen et al., InfoGAN, NIPS 2016, equation 5; there without the constants.
+    Source: Chen et al., InfoGAN, NIPS 2016, equation 5 and section 6.
     """
     require_shape("logits", logits, "B K", floating=True)
     require_labels("codes", codes, len(logits), logits.shape[1])
@@ -159,17 +130,10 @@ class Generator(nn.Module):
         continuous: C.
         channels: of the map of 14 x 14; that of 7 x 7 has twice as many.
 
-    Attributes:
-        noise: Z.
-        categories: K.
-        continuous: C.
-
     Raises:
-        ValueError: a number is not whole or too small, or the latents are of another
-            length.
+        ValueError: a number is not whole or too small, or the latents' length.
 
-    Source: Chen et al., InfoGAN, NIPS 2016, appendix C.1; there with one more layer,
-        wider, and with Z = 62.
+    Source: Chen et al., InfoGAN, NIPS 2016, appendix C.1; there wider, with Z = 62.
     """
 
     def __init__(
@@ -181,10 +145,7 @@ class Generator(nn.Module):
         channels: int = 16,
     ) -> None:
         super().__init__()
-        require_whole("noise", noise, 0)
-        require_whole("categories", categories, 2)
-        require_whole("continuous", continuous, 0)
-        require_whole("channels", channels)
+        _require(noise, categories, continuous, channels)
         self.noise, self.categories, self.continuous = noise, categories, continuous
         length, wide = noise + categories + continuous, 2 * channels
         self.layers = nn.Sequential(
@@ -227,20 +188,16 @@ class DiscriminatorAndQ(nn.Module):
         codes: from the features to what Q says: K logits, and C means.
 
     Raises:
-        ValueError: a number is not whole or too small, or the pictures are of another
-            shape.
+        ValueError: a number is not whole or too small, or the pictures' shape.
 
-    Source: Chen et al., InfoGAN, NIPS 2016, section 6 and appendix C.1; the trunk there
-        is wider.
+    Source: Chen et al., InfoGAN, NIPS 2016, section 6 and appendix C.1.
     """
 
     def __init__(
         self, *, categories: int = 10, continuous: int = 2, channels: int = 16
     ) -> None:
         super().__init__()
-        require_whole("categories", categories, 2)
-        require_whole("continuous", continuous, 0)
-        require_whole("channels", channels)
+        _require(0, categories, continuous, channels)
         self.categories, wide = categories, 2 * channels
         self.trunk = nn.Sequential(
             nn.Conv2d(1, channels, 4, stride=2, padding=1),
@@ -274,11 +231,8 @@ class DiscriminatorAndQ(nn.Module):
         require_shape("images", images, f"B 1 {SIDE} {SIDE}", floating=True)
         features = self.trunk(images)
         found = self.codes(features)
-        return (
-            self.real(features).flatten(),
-            found[:, : self.categories],
-            found[:, self.categories :],
-        )
+        logits, means = found[:, : self.categories], found[:, self.categories :]
+        return self.real(features).flatten(), logits, means
 
 
 def train(
@@ -304,8 +258,7 @@ def train(
         steps: batches of training.
         batch_size: pictures a step, in all processes together.
         learning_rate: Adam's, of both.
-        weight: lambda of the category; 0 is a plain GAN, whose Q learns nothing, and
-            the continuous codes are left out, too.
+        weight: lambda of the category; 0 is a plain GAN, whose Q learns nothing.
         continuous_weight: lambda of the continuous codes, as a share of `weight`.
         seed: of the order of the pictures and of the latents.
         on_step: called with the number of steps done; it must leave all as it was.
@@ -389,18 +342,14 @@ def train_step(
     generator, generator_optimizer = generating
     network, network_optimizer = reading
     latents, codes, values = drawn
-
-    def information(logits: Tensor, means: Tensor) -> tuple[Tensor, Tensor]:
-        return mutual_information_loss(logits.float(), codes, means.float(), values)
-
     fake = generator(latents)
     network_optimizer.zero_grad()
     # Real and fake pictures apart, each with its own backward, as in `dcgan`.
     real_loss = F.softplus(-network(real)[0].float()).mean() / 2
     fabric.backward(real_loss)
-    logits, *found = network(fake.detach())
+    logits, guess, means = network(fake.detach())
     fake_loss = F.softplus(logits.float()).mean() / 2
-    parts = information(*found)
+    parts = mutual_information_loss(guess.float(), codes, means.float(), values)
     fabric.backward(fake_loss + _weighted(parts, weights))
     network_optimizer.step()
 
@@ -408,41 +357,13 @@ def train_step(
     # The gradient passes through D and Q and is not kept there.
     network.requires_grad_(False)
     with fabric.autocast():
-        logits, *found = network.module(fake)
+        logits, guess, means = network.module(fake)
     generator_loss = F.softplus(-logits.float()).mean()
-    parts = information(*found)
+    parts = mutual_information_loss(guess.float(), codes, means.float(), values)
     fabric.backward(generator_loss + _weighted(parts, weights))
     generator_optimizer.step()
     network.requires_grad_(True)
     return torch.stack([real_loss + fake_loss, generator_loss, *parts]).detach()
-
-
-@torch.inference_mode()
-def read_codes(network: DiscriminatorAndQ, images: Tensor) -> tuple[Tensor, Tensor]:
-    """What Q reads off pictures.
-
-    Args:
-        network: D and Q; it is asked in evaluation mode, and put back.
-        images: (N, 1, 28, 28), in [0, 1] or bytes, on the network's device.
-
-    Returns:
-        The most likely categories (N,), int64, and the means of the continuous codes
-        (N, C).
-
-    Raises:
-        ValueError: other shapes or values, or no picture.
-
-    Source: the definition.
-    """
-    require_images("images", images, f"B 1 {SIDE} {SIDE}")
-    if not len(images):
-        raise ValueError("images must hold at least one picture, got none")
-    was_training = network.training
-    network.eval()
-    answers = [network(unit_to_tanh_range(part)) for part in images.split(500)]
-    network.train(was_training)
-    _, logits, means = zip(*answers, strict=True)
-    return torch.cat(logits).argmax(dim=1), torch.cat(means)
 
 
 def digit_writer() -> tuple[Generator, DiscriminatorAndQ]:
@@ -463,6 +384,13 @@ def digit_writer() -> tuple[Generator, DiscriminatorAndQ]:
     pair = nn.ModuleList([Generator(), DiscriminatorAndQ()])
     pair.load_state_dict(load_file(path))  # float16, to float32
     return tuple(pair.eval())
+
+
+def _require(noise: int, categories: int, continuous: int, channels: int = 1) -> None:
+    require_whole("noise", noise, 0)
+    require_whole("categories", categories, 2)
+    require_whole("continuous", continuous, 0)
+    require_whole("channels", channels)
 
 
 def _weighted(parts: tuple[Tensor, Tensor], weights: tuple[float, float]) -> Tensor:

@@ -21,7 +21,13 @@ from torch import Tensor, nn
 from lesson_utils import infogan
 from lesson_utils.common.backbones import WEIGHTS
 from lesson_utils.common.checkpoints import load_checkpoint, save_checkpoint
-from lesson_utils.common.codes import code_accuracy, match_codes, slant_and_width
+from lesson_utils.common.codes import (
+    code_accuracy,
+    join_latents,
+    match_codes,
+    read_codes,
+    slant_and_width,
+)
 from lesson_utils.common.generating import kernel_distance, sample, unit_to_tanh_range
 from lesson_utils.common.studies import machine
 from lesson_utils.common.training import average_weights, drawer
@@ -193,7 +199,7 @@ def reading(generator: infogan.Generator, seed: int) -> infogan.DiscriminatorAnd
 
 def accuracy_of(digits: Digits, network: nn.Module) -> float:
     """Of the category that Q reads off test digits, after matching."""
-    found, _ = infogan.read_codes(network, digits.test_images)
+    found, _ = read_codes(network, digits.test_images)
     return code_accuracy(found, digits.test_labels).item()
 
 
@@ -210,7 +216,7 @@ def measure(digits: Digits, generator: nn.Module, network: nn.Module) -> dict:
     seen = digits.read(pictures)
     slant, width = slant_and_width(pictures)
     ink = pictures.mean((1, 2, 3))
-    found, _ = infogan.read_codes(network, digits.test_images)
+    found, _ = read_codes(network, digits.test_images)
     shares = {
         name: explained(latents, moment)
         for name, moment in (("slant", slant), ("width", width), ("ink", ink))
@@ -253,7 +259,7 @@ def slopes(generator: nn.Module) -> list[list[float]]:
         for value in (-1.0, 1.0):
             values = torch.zeros(SAMPLES // 2, 2)
             values[:, which] = value
-            latents = infogan.join_latents(noise, codes, values, 10)
+            latents = join_latents(noise, codes, values, 10)
             pictures = sample(generator, latents)
             moments = *slant_and_width(pictures), pictures.mean((1, 2, 3))
             ends.append(torch.stack(moments).mean(1))

@@ -365,7 +365,7 @@ CALLS = {
         ((IMAGES, X[:, :3], 1), {}),
         ((IMAGES, X[:, :3], LABELS), {}),
     ],
-    "infogan.join_latents": [((X, LABELS, X[:, :2], 3), {})],
+    "common.codes.join_latents": [((X, LABELS, X[:, :2], 3), {})],
     "infogan.mutual_information_loss": [
         ((X, LABELS, X[:, :2], X[:, 2:4]), {"deviation": 0.5})
     ],
@@ -414,7 +414,7 @@ ELSEWHERE = {
         *("style_transfer.extract_features", "style_transfer.lbfgs"),
         *("captioning.greedy", "captioning.next_words", "captioning.beam_search"),
         *("receptive_field.layers_of", "receptive_field.effective_receptive_field"),
-        *("infogan.train_step", "infogan.read_codes"),
+        *("infogan.train_step", "common.codes.read_codes"),
     ),
     "trains where its networks are: by the tests of their modules": (
         *("gan.train", "mc_loss.train", "style_transfer.transfer", "upsampling.train"),
@@ -1533,7 +1533,7 @@ BAD = {
         for name in ("noise", "categories", "continuous")
         for wrong in (-1, 1.5, True, NAN)
     ],
-    "infogan.join_latents": [
+    "common.codes.join_latents": [
         ((X, LABELS, X[:1], 3), {}),
         ((X, LABELS + 2, X, 3), {}),
         ((X, X[:, 0], X, 3), {}),
@@ -1557,7 +1557,7 @@ BAD = {
         }.items()
         for wrong in wrongs
     ] + [((function("infogan.Generator")(), CODE_READER, IMAGES), {})],
-    "infogan.read_codes": [
+    "common.codes.read_codes": [
         ((CODE_READER, IMAGES), {}),
         ((CODE_READER, torch.zeros(0, 1, 28, 28)), {}),
         ((CODE_READER, torch.full((1, 1, 28, 28), NAN)), {}),

@@ -83,13 +83,13 @@ class TestSampleLatents:
 
     def test_errors_of_joining(self):
         noise, codes, values = torch.zeros(2, 3), torch.tensor([0, 1]), torch.ones(2, 1)
-        assert infogan.join_latents(noise, codes, values, 2).shape == (2, 6)
+        assert common_codes.join_latents(noise, codes, values, 2).shape == (2, 6)
         with pytest.raises(ValueError, match="codes must lie in"):
-            infogan.join_latents(noise, codes + 1, values, 2)
+            common_codes.join_latents(noise, codes + 1, values, 2)
         with pytest.raises(ValueError, match=r"values must be \(2, C\)"):
-            infogan.join_latents(noise, codes, values[:1], 2)
+            common_codes.join_latents(noise, codes, values[:1], 2)
         with pytest.raises(ValueError, match="noise must be"):
-            infogan.join_latents(noise[0], codes, values, 2)
+            common_codes.join_latents(noise[0], codes, values, 2)
 
 
 class TestLoss:
@@ -333,13 +333,13 @@ class TestNetworks:
 
     def test_reading(self):
         _, network = pair()
-        codes, means = infogan.read_codes(network.train(), DIGITS)
+        codes, means = common_codes.read_codes(network.train(), DIGITS)
         assert network.training
         assert (codes.shape, means.shape) == ((40,), (40, 2))
-        again, _ = infogan.read_codes(network, DIGITS[5:6])
+        again, _ = common_codes.read_codes(network, DIGITS[5:6])
         assert again.item() == codes[5].item()
         with pytest.raises(ValueError, match="at least one picture"):
-            infogan.read_codes(network, DIGITS[:0])
+            common_codes.read_codes(network, DIGITS[:0])
 
 
 class TestTraining:
@@ -448,7 +448,7 @@ class TestDigitWriter:
         assert len(data) <= 2_000_000
         _, network = infogan.digit_writer()
         images, labels = mnist("test")
-        codes, _ = infogan.read_codes(network, images)
+        codes, _ = common_codes.read_codes(network, images)
         found = common_codes.code_accuracy(codes, labels).item()
         assert found == pytest.approx(card["code_accuracy"], abs=0.005)
         (row,) = [r for r in read_study("infogan")["rows"] if r["part"] == "long"]

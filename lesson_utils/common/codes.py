@@ -1,11 +1,13 @@
-"""Codes of pictures: information in a table, agreement with labels, slant and width.
+"""Codes of pictures: set, read, and measured by information, labels, slant and width.
 
 Codes are whole numbers from 0 to K - 1. Information is measured in nats.
 """
 
 import torch
-from torch import Tensor
+import torch.nn.functional as F
+from torch import Tensor, nn
 
+from lesson_utils.common.generating import unit_to_tanh_range
 from lesson_utils.common.require import (
     require_images,
     require_labels,
@@ -13,6 +15,33 @@ from lesson_utils.common.require import (
     require_shape,
     require_whole,
 )
+
+
+def join_latents(
+    noise: Tensor, codes: Tensor, values: Tensor, categories: int
+) -> Tensor:
+    """Latent vectors of chosen parts.
+
+    Args:
+        noise: (B, Z).
+        codes: (B,), whole numbers from 0 to K - 1.
+        values: (B, C), the continuous codes.
+        categories: K.
+
+    Returns:
+        (B, Z + K + C), in the dtype of `noise`.
+
+    Raises:
+        ValueError: the parts are not of one B, or a code is out of range.
+
+    Source: the definition.
+    """
+    require_whole("categories", categories, 2)
+    require_shape("noise", noise, "B Z", floating=True)
+    require_shape("values", values, "B C", B=len(noise), floating=True)
+    require_labels("codes", codes, len(noise), categories)
+    one_hot = F.one_hot(codes.long(), categories).to(noise)
+    return torch.cat([noise, one_hot, values.to(noise)], dim=1)
 
 
 def information_bound(joint: Tensor, guess: Tensor) -> tuple[Tensor, Tensor]:
@@ -31,7 +60,8 @@ def information_bound(joint: Tensor, guess: Tensor) -> tuple[Tensor, Tensor]:
     Raises:
         ValueError: other shapes, or a table that is no distribution.
 
-    Source: Barber and Agakov, The IM Algorithm, NIPS 2003, section 2.
+    Source: Barber and Agakov, The IM Algorithm, NIPS 2003; Chen et al., InfoGAN, NIPS
+        2016, equation 4.
     """
     require_shape("joint", joint, "K X", floating=True)
     require_shape("guess", guess, "K X", K=len(joint), X=joint.shape[1], floating=True)
@@ -43,6 +73,36 @@ def information_bound(joint: Tensor, guess: Tensor) -> tuple[Tensor, Tensor]:
     bound = entropy + torch.xlogy(joint, guess).sum()
     posterior = joint / of_picture.where(of_picture > 0, 1.0)
     return bound, (torch.xlogy(joint, posterior) - torch.xlogy(joint, guess)).sum()
+
+
+@torch.inference_mode()
+def read_codes(network: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
+    """What Q reads off pictures.
+
+    Args:
+        network: from (B, 1, H, W), in [-1, 1], to logits of being real, logits of the
+            category (B, K) and means of the continuous codes (B, C), as InfoGAN's D and
+            Q; it is asked in evaluation mode, and put back.
+        images: (N, 1, H, W), in [0, 1] or bytes, on the network's device.
+
+    Returns:
+        The most likely categories (N,), int64, and the means of the continuous codes
+        (N, C).
+
+    Raises:
+        ValueError: other shapes or values, or no picture.
+
+    Source: the definition.
+    """
+    require_images("images", images, "B 1 H W")
+    if not len(images):
+        raise ValueError("images must hold at least one picture, got none")
+    was_training = network.training
+    network.eval()
+    answers = [network(unit_to_tanh_range(part)) for part in images.split(500)]
+    network.train(was_training)
+    _, logits, means = zip(*answers, strict=True)
+    return torch.cat(logits).argmax(dim=1), torch.cat(means)
 
 
 def match_codes(codes: Tensor, labels: Tensor, *, number: int = 10) -> Tensor:
