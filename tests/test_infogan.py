@@ -530,6 +530,60 @@ def plain_bound(joint, guess):
     return bound, information - bound
 
 
+def loss_with(density, average=lambda part: part.sum(1).mean(), category=None):
+    """A loss as a reader writes it, of a density (means, values, deviation)."""
+
+    def answer(logits, codes, means, values, *, deviation=1.0):
+        plain = loss_by_formula(logits, codes, means, values, deviation=deviation)
+        first = plain[0] if category is None else category(logits, codes)
+        return first, average(density(means, values, deviation))
+
+    return answer
+
+
+def gaussian(means, values, deviation):
+    return -torch.distributions.Normal(means, deviation).log_prob(values)
+
+
+def after_loss(change):
+    def answer(*given, deviation=1.0):
+        return change(*loss_by_formula(*given, deviation=deviation))
+
+    return answer
+
+
+def by_shares(axis):
+    def answer(codes, labels, *, number=10):
+        from scipy.optimize import linear_sum_assignment
+
+        accuracy_by_scipy(codes, labels, number=number)  # refuses
+        counts = np.zeros((number, number))
+        np.add.at(counts, (codes.numpy(), labels.numpy()), 1)
+        sums = counts.sum(axis, keepdims=True)
+        pairs = linear_sum_assignment(-counts / np.where(sums, sums, 1))
+        return torch.tensor(counts[pairs].sum() / len(codes)).float()
+
+    return answer
+
+
+def bound_with(entropy=None, mean=None, gap=None):
+    """A bound and a gap as a reader writes them, part by part."""
+
+    def answer(joint, guess):
+        bound, divergence = bound_by_entropies(joint, guess)
+        right = torch.special.entr(joint.sum(1)).sum()
+        rest = bound - right if mean is None else mean(joint, guess)
+        first = right if entropy is None else entropy(joint)
+        return first + rest, divergence if gap is None else gap(joint, guess)
+
+    return answer
+
+
+def divergences(joint, guess):
+    posterior = joint / joint.sum(0).clamp(min=1e-30)
+    return (torch.xlogy(posterior, posterior) - torch.xlogy(posterior, guess)).sum(0)
+
+
 RIGHT = {
     "mutual_information_loss": loss_by_formula,
     "code_accuracy": accuracy_by_scipy,
@@ -587,6 +641,81 @@ WRONG = {
             "mean over the batch",
         ),
         (plain_loss, "compare the shapes"),
+        (loss_with(gaussian, torch.sum), "continuous part is summed over the batch"),
+        (
+            loss_with(
+                gaussian,
+                category=lambda logits, codes: (
+                    -logits.log_softmax(1)[torch.arange(len(codes)), codes].sum()
+                ),
+            ),
+            "category's part is summed",
+        ),
+        (
+            loss_with(
+                lambda m, v, s: (
+                    (v - m) ** 2 / (2 * s) + math.log(s * math.sqrt(2 * math.pi))
+                )
+            ),
+            "twice the variance",
+        ),
+        *(
+            (
+                loss_with(
+                    lambda m, v, s, c=constant: ((v - m) / s) ** 2 / 2 + math.log(c(s))
+                ),
+                "*half* of log 2π",
+            )
+            for constant in (
+                lambda s: 2 * math.pi * s,
+                lambda s: s * s * math.sqrt(2 * math.pi),
+                lambda s: 2 * math.pi * s * s,
+            )
+        ),
+        (
+            loss_with(lambda m, v, s: gaussian(m, v, s) - 2 * math.log(s)),
+            "*plus* log σ",
+        ),
+        (
+            loss_with(
+                lambda m, v, s: ((v - m) / s) ** 2 / 2,
+                lambda part: part.sum() / len(part),
+            ),
+            "constant is missing",
+        ),
+        (
+            lambda logits, codes, means, values, *, deviation=1.0: (
+                loss_by_formula(logits, codes, means, values, deviation=deviation)[0],
+                (means - values).pow(2).sum(1).mean() / (2 * deviation**2)
+                + 0.5 * math.log(2 * math.pi * deviation**2),
+            ),
+            "due for each code",
+        ),
+        (
+            loss_with(
+                gaussian,
+                category=lambda logits, codes: -logits.gather(1, codes[:, None]).mean(),
+            ),
+            "expects log-probabilities",
+        ),
+        (after_loss(lambda first, second: (second, first)), "comes first, then"),
+        (
+            after_loss(lambda first, second: (first, second * 0.1)),
+            "Weights belong to the training",
+        ),
+        (loss_with(lambda m, v, s: gaussian(m, v, 1.0)), "has no effect"),
+        (
+            after_loss(lambda *parts: tuple(x * math.log2(math.e) for x in parts)),
+            "natural logarithms",
+        ),
+        (
+            loss_with(gaussian, lambda part: part.mean() * part.shape[1]),
+            "one over nothing",
+        ),
+        (
+            loss_with(gaussian, lambda part: part.mean(1).mean() * part.shape[1]),
+            "one over nothing",
+        ),
     ],
     "code_accuracy": [
         (
@@ -619,6 +748,8 @@ WRONG = {
             ),
             "divide by how many",
         ),
+        (by_shares(0), "Match the counts themselves"),
+        (by_shares(1), "Match the counts themselves"),
     ],
     "information_bound": [
         (
@@ -656,6 +787,52 @@ WRONG = {
                 / joint.shape[1],
             ),
             "weight each one",
+        ),
+        (
+            bound_with(entropy=lambda joint: torch.tensor(len(joint)).to(joint).log()),
+            "*equally likely*",
+        ),
+        (
+            bound_with(entropy=lambda joint: torch.special.entr(joint).sum()),
+            "entropy of the pairs",
+        ),
+        *(
+            (bound_with(mean=mean), "weight each log Q")
+            for mean in (
+                lambda joint, guess: guess.log().mean(),
+                lambda joint, guess: guess.log().sum(),
+                lambda joint, guess: (guess.log().sum(0) * joint.sum(0)).sum(),
+            )
+        ),
+        (
+            bound_with(gap=lambda joint, guess: divergences(joint, guess).sum()),
+            "Their *mean* is due",
+        ),
+        (
+            bound_with(
+                gap=lambda joint, guess: F.kl_div(
+                    guess.clamp(min=0).log(), joint, reduction="sum"
+                )
+            ),
+            "divide each column",
+        ),
+        (
+            bound_with(mean=lambda joint, guess: (joint * (guess + 1e-12).log()).sum()),
+            "hides that Q excludes",
+        ),
+        (
+            bound_with(
+                mean=lambda joint, guess: (joint * guess.clamp(1e-10).log()).sum(),
+                gap=lambda joint, guess: (
+                    torch.xlogy(joint, joint / joint.sum(0).clamp(1e-10)).sum()
+                    - (joint * guess.clamp(1e-10).log()).sum()
+                ),
+            ),
+            "hides that Q excludes",
+        ),
+        (
+            bound_with(mean=lambda joint, guess: (joint * guess.log()).sum()),
+            "a column of zeros",
         ),
     ],
 }

@@ -192,6 +192,61 @@ def _entropy_of_q(logits, codes, means, values, deviation):
     return found, _normal_part(means, values, deviation).sum(1).mean()
 
 
+@_guarded
+def _exchanged(logits, codes, means, values, deviation):
+    part = _normal_part(means, values, deviation).sum(1).mean()
+    return part, F.cross_entropy(logits, codes)
+
+
+@_guarded
+def _weighted(logits, codes, means, values, deviation):
+    part = _normal_part(means, values, deviation).sum(1).mean()
+    return F.cross_entropy(logits, codes), 0.1 * part
+
+
+@_guarded
+def _constant_once(logits, codes, means, values, deviation):
+    squares = ((values - means) / deviation).square() / 2
+    constant = math.log(deviation) + math.log(2 * math.pi) / 2
+    return F.cross_entropy(logits, codes), squares.sum(1).mean() + constant
+
+
+@_guarded
+def _loss_in_bits(logits, codes, means, values, deviation):
+    part = _normal_part(means, values, deviation).sum(1).mean()
+    return F.cross_entropy(logits, codes) / math.log(2), part / math.log(2)
+
+
+def _loss(
+    category: Callable = F.cross_entropy,
+    *,
+    scale: Callable = lambda s: 2 * s**2,
+    constant: Callable = lambda s: math.log(s) + math.log(2 * math.pi) / 2,
+    average: Callable = lambda part: part.sum(1).mean(),
+) -> Callable:
+    """The right answer, with one part of it made in another way."""
+
+    @_guarded
+    def answer(logits, codes, means, values, deviation):
+        part = (values - means).square() / scale(deviation) + constant(deviation)
+        return category(logits, codes), average(part)
+
+    return answer
+
+
+_CATEGORY_SUMMED = _loss(lambda logits, c: F.cross_entropy(logits, c, reduction="sum"))
+_NO_LOG_SOFTMAX = _loss(F.nll_loss)
+_NORMAL_SUMMED = _loss(average=Tensor.sum)
+_MEAN_TIMES_CODES = _loss(average=lambda part: part.mean() * part.shape[1])
+_TWICE_THE_DEVIATION = _loss(scale=lambda s: 2 * s)
+_MINUS_LOG = _loss(constant=lambda s: math.log(2 * math.pi) / 2 - math.log(s))
+_NOT_HEEDED = _loss(scale=lambda s: 2, constant=lambda s: math.log(2 * math.pi) / 2)
+_WHOLE_LOGS = tuple(
+    _loss(constant=lambda s, a=a, b=b: a * math.log(s) + b * math.log(2 * math.pi))
+    for a, b in ((1, 1), (2, 0.5), (2, 1))
+)
+
+
 def _refuses_nothing(logits, codes, means, values, *, deviation=1.0):
     part = _normal_part(means, values, deviation)  # log 0 refuses itself
     return F.cross_entropy(logits, codes), part.sum(1).mean()
@@ -208,6 +263,19 @@ _LOSS = Exercise(
             _softmax_twice,
         ),
         Mistake("Take the mean over the batch, not the sum.", _summed),
+        Mistake(
+            "The category's part is summed over the batch: take its mean.",
+            _CATEGORY_SUMMED,
+        ),
+        Mistake(
+            "The continuous part is summed over the batch: take its mean.",
+            _NORMAL_SUMMED,
+        ),
+        Mistake(
+            "`F.nll_loss` expects log-probabilities, and logits are none. "
+            "`F.cross_entropy` does the softmax and the logarithm.",
+            _NO_LOG_SOFTMAX,
+        ),
         Mistake(
             "The continuous codes are independent, so their log-likelihoods are added: "
             "sum over the codes, then take the mean over the batch.",
@@ -227,6 +295,48 @@ _LOSS = Exercise(
         Mistake(
             "`deviation` is the deviation; you use it as the variance, its square.",
             _as_variance,
+        ),
+        Mistake(
+            "The exponent divides by twice the variance, 2σ²; here it is twice the "
+            "deviation.",
+            _TWICE_THE_DEVIATION,
+        ),
+        *(
+            Mistake(
+                "A normal density divides by the root of 2πσ²: *half* of log 2π and "
+                "*half* of log σ² is due for each code.",
+                answer,
+            )
+            for answer in _WHOLE_LOGS
+        ),
+        Mistake(
+            "The density has 1/σ in it: minus its log is *plus* log σ.", _MINUS_LOG
+        ),
+        Mistake(
+            "The density's constant is due for each code: add it before the sum over "
+            "the codes.",
+            _constant_once,
+        ),
+        Mistake(
+            "`deviation` has no effect in your answer: it scales the differences, and "
+            "its logarithm is added for each code.",
+            _NOT_HEEDED,
+        ),
+        Mistake(
+            "The category's part comes first, then that of the continuous codes.",
+            _exchanged,
+        ),
+        Mistake(
+            "Weights belong to the training. Return both parts as they are.", _weighted
+        ),
+        Mistake(
+            "This is in bits. The chapter measures in nats: natural logarithms.",
+            _loss_in_bits,
+        ),
+        Mistake(
+            "With C = 0 a mean over the codes is one over nothing, NaN. Sum over the "
+            "codes, then take the mean over the batch.",
+            _MEAN_TIMES_CODES,
         ),
         Mistake("A loss is to fall: take *minus* the log-likelihoods.", _likelihoods),
         Mistake(
@@ -297,6 +407,13 @@ def _accuracy_cases() -> Iterator[Case]:
         _pairs([[6, 1, 0], [5, 2, 0], [0, 1, 3]]),
         {"number": 3},
         expected=torch.tensor(11 / 18),
+    )
+    # Shares of rows, or of columns, choose 8 + 1 + 2 of 21; the best has 10 + 0 + 2.
+    yield Case(
+        "rare codes",
+        _pairs([[10, 8, 0], [1, 0, 0], [0, 0, 2]]),
+        {"number": 3},
+        expected=torch.tensor(12 / 21),
     )
     draw = seeded(3)
     yield Case.from_reference(
@@ -423,6 +540,22 @@ def _mean_over_matched(codes, labels, *, number=10):
     return (hit / table.sum(1).clamp(min=1)).mean().float()
 
 
+def _matched_by_shares(dim: int, *, of_pictures: bool = True) -> Callable:
+    """Matches shares of each code (dim 1) or label (0), where counts are due."""
+
+    def answer(codes, labels, *, number=10):
+        from scipy.optimize import linear_sum_assignment
+
+        table = _table(codes, labels, number).double()
+        shares = table / table.sum(dim, keepdim=True).clamp(min=1)
+        matched = linear_sum_assignment(shares.numpy(), maximize=True)
+        if of_pictures:
+            return _share(table[matched].sum(), labels)
+        return shares[matched].mean().float()
+
+    return answer
+
+
 def _accepts_all(codes, labels, *, number=10):
     from scipy.optimize import linear_sum_assignment
 
@@ -475,6 +608,15 @@ _ACCURACY = Exercise(
             "This is the mean of the codes' own accuracies. Each *picture* weighs the "
             "same: add what is right, and divide by the number of pictures.",
             _mean_over_matched,
+        ),
+        *(
+            Mistake(
+                "Match the counts themselves. A table of shares lets a code or label "
+                "that is rare weigh as much as one that is frequent.",
+                _matched_by_shares(dim, of_pictures=of_pictures),
+            )
+            for dim in (0, 1)
+            for of_pictures in (True, False)
         ),
         Mistake(
             "An empty batch, numbers out of range and unequal lengths are errors: say "
@@ -654,6 +796,74 @@ def _zero_times_infinity(joint, guess, posterior, entropy, gap):
     return bound, gap
 
 
+def _changed(
+    *,
+    entropy: Callable | None = None,
+    mean: Callable | None = None,
+    gap: Callable | None = None,
+) -> Callable:
+    """The right answer, with one part of it made in another way."""
+
+    @_on_tables
+    def answer(joint, guess, posterior, h, divergence):
+        h = entropy(joint) if entropy else h
+        e = mean(joint, guess) if mean else torch.xlogy(joint, guess).sum()
+        return h + e, gap(joint, guess, posterior) if gap else divergence
+
+    return answer
+
+
+def _never_zero(how: Callable) -> tuple[Callable, Callable]:
+    """Q kept away from 0: in the bound alone, and in the gap, too."""
+
+    def mean(joint, guess):
+        return (joint * how(guess).log()).sum()
+
+    def gap(joint, guess, posterior):
+        return torch.xlogy(joint, posterior).sum() - mean(joint, guess)
+
+    return _changed(mean=mean), _changed(mean=mean, gap=gap)
+
+
+_LOG_K = _changed(entropy=lambda joint: math.log(len(joint)))
+_JOINT_ENTROPY = _changed(entropy=lambda joint: -torch.xlogy(joint, joint).sum())
+_UNWEIGHTED_MEANS = (
+    _changed(mean=lambda joint, guess: guess.log().mean()),
+    _changed(mean=lambda joint, guess: guess.log().sum(0).mean()),
+    _changed(mean=lambda joint, guess: guess.log().sum()),
+    _changed(mean=lambda joint, guess: (joint.sum(0) * guess.log()).sum()),
+)
+_SUMMED_GAP = _changed(
+    gap=lambda joint, guess, posterior: (
+        torch.xlogy(posterior, posterior) - torch.xlogy(posterior, guess)
+    ).sum()
+)
+_JOINT_GAP = _changed(
+    gap=lambda joint, guess, posterior: (
+        torch.xlogy(joint, joint) - torch.xlogy(joint, guess)
+    ).sum()
+)
+_NEVER_ZERO = tuple(
+    answer
+    for least in (1e-12, 1e-10, 1e-9, 1e-8)
+    for how in (lambda q, e=least: q + e, lambda q, e=least: q.clamp(min=e))
+    for answer in _never_zero(how)
+)
+_NOT_A_NUMBER = (
+    _changed(mean=lambda joint, guess: (joint * guess.log()).sum()),
+    _changed(
+        gap=lambda joint, guess, posterior: (
+            joint * (joint / joint.sum(0) / guess).log()
+        ).sum()
+    ),
+    _changed(
+        gap=lambda joint, guess, posterior: (
+            torch.xlogy(joint, joint / joint.sum(0)) - torch.xlogy(joint, guess)
+        ).sum()
+    ),
+)
+
+
 def _any_table(joint, guess):
     of_picture = joint.sum(0)
     posterior = joint / of_picture.where(of_picture > 0, 1.0)
@@ -678,6 +888,24 @@ _BOUND = Exercise(
             _entropy_of_pictures,
         ),
         Mistake(
+            "log K is the entropy of K *equally likely* codes. Here they need not be: "
+            "take the sums of the rows.",
+            _LOG_K,
+        ),
+        Mistake(
+            "This is the entropy of the pairs. H is that of the codes: sum each row "
+            "first.",
+            _JOINT_ENTROPY,
+        ),
+        *(
+            Mistake(
+                "E is the mean over the pairs that are drawn: weight each log Q by its "
+                "pair's probability, `joint`, and sum.",
+                answer,
+            )
+            for answer in _UNWEIGHTED_MEANS
+        ),
+        Mistake(
             "This is in bits. The chapter measures in nats: natural logarithms.",
             _bits,
         ),
@@ -697,12 +925,39 @@ _BOUND = Exercise(
             "probability.",
             _unweighted,
         ),
+        Mistake(
+            "This adds the pictures' divergences. Their *mean* is due: weight each by "
+            "its picture's probability.",
+            _SUMMED_GAP,
+        ),
+        Mistake(
+            "P(c|x) is the posterior: divide each column of `joint` by its sum before "
+            "you take the logarithm.",
+            _JOINT_GAP,
+        ),
         Mistake("A gap is not negative: P log (P / Q), not P log (Q / P).", _minus_gap),
         Mistake("The entropy is −Σ p log p, and it is *added*.", _minus_entropy),
         Mistake(
             "0 · log 0 is NaN in floating point and 0 in information theory: "
             "`torch.xlogy` knows.",
             _zero_times_infinity,
+        ),
+        *(
+            Mistake(
+                "0 · log 0 and 0 / 0 are NaN in floating point, and what never happens "
+                "counts 0: `torch.xlogy` knows, and a column of zeros needs another "
+                "divisor.",
+                answer,
+            )
+            for answer in _NOT_A_NUMBER
+        ),
+        *(
+            Mistake(
+                "A small number in place of 0 hides that Q excludes what happens: then "
+                "the bound is −∞ and the gap ∞. `torch.xlogy` needs no such help.",
+                answer,
+            )
+            for answer in _NEVER_ZERO
         ),
         Mistake(
             "Refuse, with a `ValueError`, what is no distribution: `joint` sums to 1, "
