@@ -244,7 +244,7 @@ def train(
     batch_size: int = 32,
     learning_rate: float = 1e-3,
     weight: float = 1.0,
-    continuous_weight: float = 0.1,
+    continuous_weight: float = 0.5,
     seed: int = 0,
     on_step: Callable[[int], None] | None = None,
     **run: object,
@@ -319,7 +319,7 @@ def train_step(
     drawn: tuple[Tensor, Tensor, Tensor],
     fabric: Fabric,
     *,
-    weights: tuple[float, float] = (1.0, 0.1),
+    weights: tuple[float, float] = (1.0, 0.5),
 ) -> Tensor:
     """One step of D and Q, then one of the generator.
 

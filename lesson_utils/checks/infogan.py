@@ -241,6 +241,10 @@ _MEAN_TIMES_CODES = _loss(average=lambda part: part.mean() * part.shape[1])
 _TWICE_THE_DEVIATION = _loss(scale=lambda s: 2 * s)
 _MINUS_LOG = _loss(constant=lambda s: math.log(2 * math.pi) / 2 - math.log(s))
 _NOT_HEEDED = _loss(scale=lambda s: 2, constant=lambda s: math.log(2 * math.pi) / 2)
+_SQUARED_ERRORS = tuple(
+    _loss(scale=lambda s: 1, constant=lambda s: 0, average=average)
+    for average in (Tensor.mean, lambda part: part.sum(1).mean())
+)
 _WHOLE_LOGS = tuple(
     _loss(constant=lambda s, a=a, b=b: a * math.log(s) + b * math.log(2 * math.pi))
     for a, b in ((1, 1), (2, 0.5), (2, 1))
@@ -295,6 +299,14 @@ _LOSS = Exercise(
         Mistake(
             "`deviation` is the deviation; you use it as the variance, its square.",
             _as_variance,
+        ),
+        *(
+            Mistake(
+                "This is the squared error. The negative log-likelihood divides it by "
+                "twice the variance and adds the density's constant, for each code.",
+                answer,
+            )
+            for answer in _SQUARED_ERRORS
         ),
         Mistake(
             "The exponent divides by twice the variance, 2σ²; here it is twice the "
