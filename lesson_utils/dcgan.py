@@ -18,7 +18,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lesson_utils.common.backbones import WEIGHTS, verified_card
-from lesson_utils.common.generating import minibatch_std, unit_to_tanh_range
+from lesson_utils.common.generating import (
+    gradient_penalty,
+    minibatch_std,
+    unit_to_tanh_range,
+)
 from lesson_utils.common.require import (
     require_not_negative,
     require_positive,
@@ -213,23 +217,6 @@ def creature_generator() -> Generator:
     return generator.eval()
 
 
-def gradient_penalty(logits: Tensor, real: Tensor) -> Tensor:
-    """Half the squared length of the logit's gradient at real pictures, on average.
-
-    Args:
-        logits: (B,), the discriminator's on `real`.
-        real: (B, C, S, S), with a gradient.
-
-    Returns:
-        (), through which gradients reach the discriminator's weights.
-
-    Source: Mescheder et al., Which Training Methods for GANs do actually Converge?,
-        ICML 2018, equation 9 (R1), without its weight.
-    """
-    (slopes,) = torch.autograd.grad(logits.sum(), real, create_graph=True)
-    return slopes.square().flatten(1).sum(dim=1).mean() / 2
-
-
 def train(
     generator: Generator,
     discriminator: Discriminator,
@@ -359,9 +346,14 @@ def train_step(
     discriminator_optimizer.zero_grad()
     # Two batches, one after the other: batch norm sees them apart. Each has its own
     # backward: in several processes a second forward changes what the first one needs.
-    real_logits = discriminator(real.requires_grad_(penalty > 0)).float()
+    real_logits = discriminator(real).float()
     real_loss = F.softplus(-real_logits).mean() / 2
-    slopes = penalty * gradient_penalty(real_logits, real) if penalty else 0.0
+    slopes = 0.0
+    if penalty:
+        # Fabric's wrapper lets no gradient be taken but by its own backward.
+        with fabric.autocast():
+            logits = discriminator.module(real.requires_grad_()).float()
+        slopes = penalty * gradient_penalty(logits, real)
     fabric.backward(real_loss + slopes)
     fake_logits = discriminator(fake.detach()).float()
     fake_loss = F.softplus(fake_logits).mean() / 2

@@ -406,7 +406,7 @@ ELSEWHERE = {
         *("common.generating.sample", "common.training.average_weights"),
         *("scaling_out.average_gradients", "scaling_out.average_in_backward"),
         "scaling_out.ring_all_reduce",
-        *("dcgan.gradient_penalty", "detr.predict"),
+        *("generating.gradient_penalty", "detr.predict"),
         *("fine_tuning.find_head", "fine_tuning.replace_head", "fine_tuning.freeze"),
         *("fine_tuning.unfreeze", "fine_tuning.parameter_groups"),
         *("fine_tuning.hold_statistics", "common.embedding.embed"),

@@ -263,13 +263,13 @@ class TestSteadier:
         real = random(3, 1, 2, 2).requires_grad_()
         weights = random(1, 2, 2, seed=1)
         logits = (real * weights).sum((1, 2, 3))  # its gradient: the weights
-        got = dcgan.gradient_penalty(logits, real)
+        got = generating.gradient_penalty(logits, real)
         torch.testing.assert_close(got, weights.square().sum() / 2)
 
     def test_penalty_reaches_the_weights(self):
         discriminator = small_networks(batch_norm=False)[1]
         real = (2 * small_images() - 1).requires_grad_()
-        dcgan.gradient_penalty(discriminator(real), real).backward()
+        generating.gradient_penalty(discriminator(real), real).backward()
         assert discriminator.layers[0].weight.grad.abs().max() > 0
 
     def test_spread_is_one_more_channel(self):

@@ -227,6 +227,23 @@ def minibatch_std(x: Tensor, *, group_size: int = 8) -> Tensor:
     return torch.cat([x, spread[..., None]], dim=-1)
 
 
+def gradient_penalty(logits: Tensor, real: Tensor) -> Tensor:
+    """Half the squared length of the logit's gradient at real pictures, on average.
+
+    Args:
+        logits: (B,), the discriminator's on `real`.
+        real: (B, C, S, S), with a gradient.
+
+    Returns:
+        (), through which gradients reach the discriminator's weights.
+
+    Source: Mescheder et al., Which Training Methods for GANs do actually Converge?,
+        ICML 2018, equation 9 (R1), without its weight.
+    """
+    (slopes,) = torch.autograd.grad(logits.sum(), real, create_graph=True)
+    return slopes.square().flatten(1).sum(dim=1).mean() / 2
+
+
 def lattice_power(images: Tensor, period: int = 2) -> Tensor:
     """How much a pattern that repeats stands out of a picture's spectrum.
 

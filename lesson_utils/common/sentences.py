@@ -13,12 +13,15 @@ SPECIAL = ("<pad>", "<start>", "<end>", "<unknown>")  # what vocabularies begin 
 PAD, START, END, UNKNOWN = range(4)
 
 
-def encode_captions(captions: Sequence[str], words: Sequence[str]) -> Tensor:
+def encode_captions(
+    captions: Sequence[str], words: Sequence[str], *, allow_empty: bool = False
+) -> Tensor:
     """Sentences as numbers, all of one length.
 
     Args:
         captions: B sentences of words with spaces between.
         words: the vocabulary, beginning with `SPECIAL`.
+        allow_empty: take a sentence without a word: <start>, <end>.
 
     Returns:
         (B, T), int64: <start>, the words, <end>, then <pad>. A word that is not in the
@@ -31,7 +34,7 @@ def encode_captions(captions: Sequence[str], words: Sequence[str]) -> Tensor:
     """
     numbers = {word: number for number, word in enumerate(words)}
     rows = [[numbers.get(word, UNKNOWN) for word in text.split()] for text in captions]
-    if not rows or not all(rows):
+    if not rows or not (allow_empty or all(rows)):
         raise ValueError(f"captions must each hold a word, got {list(captions)!r}")
     longest = max(map(len, rows))
     return torch.tensor(

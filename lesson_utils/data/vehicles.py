@@ -200,6 +200,41 @@ def caption_of(attributes: VehicleAttributes) -> str:
     )
 
 
+def parse_caption(caption: str) -> dict[str, str | int | None]:
+    """What a sentence asks for: the way back from `caption_of`.
+
+    Args:
+        caption: a sentence; words that it does not know are passed over.
+
+    Returns:
+        "color", "kind", "windows", "extra", "load", "time" and "ground", each as in
+        `VehicleAttributes`, or None where the sentence does not say it.
+
+    Source: the definition.
+    """
+    # Whole words between spaces, so that "car" is not found in "carrying".
+    text = f" {' '.join(caption.lower().replace(',', ' ').split())} "
+    loads = {load for kind in KINDS.values() for load in kind.loads if load}
+    extras = {extra for kind in KINDS.values() for extra in kind.extras if extra}
+    looked_for: dict[str, Mapping] = {
+        "color": {name: name for name in COLOR_NAMES},
+        "kind": {name: name for name in KIND_NAMES},
+        "windows": {
+            f"{word} {window}": number
+            for number, word in enumerate(_NUMBERS)
+            for window in ("window", "windows")
+        },
+        "extra": {name: name for name in extras},
+        "load": {f"carrying {name}": name for name in loads},
+        "time": {name: name for name in TIME_NAMES},
+        "ground": {f"on {name}": name for name in GROUND_NAMES},
+    }
+    return {
+        name: next((of[said] for said in of if f" {said} " in text), None)
+        for name, of in looked_for.items()
+    }
+
+
 def _all_words() -> tuple[str, ...]:
     fixed = ["a", "an", "with", "and", "carrying", "on", "window", "windows"]
     kinds = [word for name in KINDS for word in name.split()]
