@@ -382,6 +382,7 @@ WRONG = {
         (lambda i, k, *, stride=1, padding=0:
             torchs(i, k.flip(0).flip(1), stride=stride, padding=padding),
          "turned round"),
+        (lambda i, k, *, stride=1, padding=0: two_loops(i, k), "plain version"),
         (lambda i, k, *, stride=1, padding=0:
             two_loops(i, k, padding=padding), "stride is left out"),
         (lambda i, k, *, stride=1, padding=0:
@@ -403,6 +404,8 @@ WRONG = {
     "accuracy": [
         (lambda z, y: (z.argmax(1) == y).float().mean() * 100, "percentage"),
         (lambda z, y: int((z.argmax(1) == y).sum()), "how many are right"),
+        (lambda z, y: (z.argmax(0) == y).float().mean(), "along axis 1"),
+        (lambda z, y: (z.argmax() == y).float().mean(), "of *all* numbers"),
         (lambda z, y: (z.argmax(1) != y).float().mean(), "*wrong* answers"),
         (lambda z, y: (z.argmax(1, keepdim=True) == y).float().mean(),
          "every picture with every label"),

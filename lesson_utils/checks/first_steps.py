@@ -71,10 +71,10 @@ def _wrong_convolve(image, kernel, *, stride=1, padding=0, way):
         kernel = kernel.T
     if way == "mean":
         kernel = kernel / kernel.numel()
-    pad = 0 if way == "no padding" else padding
+    pad = 0 if way in ("no padding", "plain") else padding
     sides = {"before only": (pad, 0, pad, 0), "after only": (0, pad, 0, pad)}
     image = F.pad(image, sides.get(way, 4 * (pad,)), value=float(way == "ones"))
-    step = 1 if way in ("no stride", "not moved") else stride
+    step = 1 if way in ("no stride", "plain", "not moved") else stride
     steps = {"down only": (stride, 1), "across only": (1, stride)}
     result = _by_library(image, kernel, stride=steps.get(way, step))
     if way == "not moved":
@@ -103,6 +103,8 @@ _CONVOLVE = Exercise(
             "left to right": "The kernel is flipped left to right.",
             "turned": "The kernel is transposed: its rows go with the image's rows.",
             "mean": "The *sum* of weight times pixel is asked for, not the mean.",
+            "plain": "Stride and padding are left out: this is the plain version of "
+            "the page.",
             "no padding": "The padding is left out.",
             "before only": _SIDES,
             "after only": _SIDES,
@@ -137,7 +139,7 @@ def _as_number(answer: Callable, logits: Tensor, labels: Tensor) -> object:
     result = answer(logits, labels)
     if not isinstance(result, Tensor):
         return result
-    return result.double() if result.dim() else result.item()
+    return result.item() if result.numel() == 1 else result.double()
 
 
 def _row_by_row(logits: Tensor, labels: Tensor) -> float:
@@ -192,12 +194,13 @@ def _wrong_accuracy(logits, labels, *, way):
         raise ValueError("labels must be classes")
     labels = labels.long()
     right = logits.argmax(1) == labels
-    if way in ("broadcast", "axis 0"):
-        said = logits.argmax(0) if way == "axis 0" else logits.argmax(1)[:, None]
-        return (said == labels).double().mean() if way == "broadcast" else (
-            (said[: min(number, classes)] == labels[: min(number, classes)]).double()
-            .mean()
-        )  # fmt: skip
+    places = {
+        "broadcast": lambda: logits.argmax(1, keepdim=True),
+        "axis 0": lambda: logits.argmax(0),
+        "of all": lambda: logits.argmax(),
+    }
+    if way in places:
+        return (places[way]() == labels).double().mean()
     own = logits.softmax(1).gather(1, labels[:, None])[:, 0]
     return {
         "percent": lambda: 100 * right.double().mean().item(),
@@ -241,6 +244,8 @@ _ACCURACY = Exercise(
             "sure": "The largest logit wins even where its probability is below 0.5.",
             "broadcast": "Answers of shape (N, 1) are held against labels of shape "
             "(N,): that compares every picture with every label. Print both shapes.",
+            "of all": "`argmax()` looks for the largest of *all* numbers. One for each "
+            "picture is wanted: `argmax(dim=1)`.",
             "axis 0": "The largest logit is looked for among the pictures. The classes "
             "lie along axis 1: `argmax(dim=1)`.",
         }.items()
@@ -262,8 +267,10 @@ def _facts(answer: Callable, num: int, shares: Sequence[float], seed: int) -> ob
     torch.rand(5)  # whoever takes PyTorch's own dice gets others the next time
     again = answer(num, list(shares), seed=seed)
     other = answer(num, list(shares), seed=seed + 1)
+    if sets is None:
+        return None
     if not isinstance(sets, list | tuple):
-        return sets
+        return {"what comes back": f"{type(sets).__name__}, no list or tuple of sets"}
     parts = [torch.as_tensor(part) for part in sets]
     if any(part.dtype == torch.bool for part in parts):
         return {"what comes back": "masks"}
@@ -281,7 +288,7 @@ def _facts(answer: Callable, num: int, shares: Sequence[float], seed: int) -> ob
         "numbers beyond num − 1 or below 0": _some(
             not set(dealt.tolist()) <= set(range(num))
         ),
-        "sizes": "wrong" if any(gap >= len(shares) for gap in off) else "right",
+        "sizes": str(sizes) if any(gap >= len(shares) for gap in off) else "right",
     }
     if min(sizes) > 2:  # else chance may do it
         facts["order"] = "as it was" if _in_blocks(parts) else "shuffled"
@@ -390,6 +397,9 @@ def _wrong_split(num, shares, *, seed=0, way):
     return {
         "backward": lambda: parts[::-1],
         "lost": lambda: list(order[: sum(sizes)].split(sizes)),
+        "all for each": lambda: [
+            torch.randperm(num, generator=generator) for _ in shares
+        ],
         "drawn anew": lambda: [
             torch.randperm(num, generator=generator)[: len(part)] for part in parts
         ],
@@ -421,6 +431,8 @@ _SPLIT = Exercise(
             "backward": "The sets come in another order than their shares.",
             "lost": "Sizes that are rounded one by one need not add up to `num`: "
             "somebody is lost. Let the last set take what is left.",
+            "all for each": "Each set holds all numbers. Cut the shuffled row in "
+            "pieces.",
             "drawn anew": "Each set is drawn from all numbers, so that sets overlap: a "
             "leak. Shuffle once, and cut.",
             "training set whole": "The first set holds all numbers, those of the other "
