@@ -97,7 +97,7 @@ def split_indices(
         seed: of the order. The same seed gives the same sets.
 
     Returns:
-        For each share the indices of its samples, (n,), int64; n is less than 1 away
+        For each share the indices of its samples, (n,), int64; n is at most 1 away
         from `num` times the share.
 
     Raises:
