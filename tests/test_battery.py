@@ -429,8 +429,7 @@ ELSEWHERE = {
         "classification_losses.best_stump",
         *("common.segmenting.train", "common.segmenting.segment"),
         *("metric_learning.train", "margin_softmax.train", "pyramid_pooling.train"),
-        *("infogan.train", "detr.train"),
-        *("detr.train", "first_steps.train"),
+        *("infogan.train", "detr.train", "first_steps.train"),
     ),
     "trains: a step of each is taken below": (
         *("dcgan.train", "fine_tuning.train", "single_shot.train"),
