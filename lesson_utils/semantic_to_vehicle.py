@@ -118,7 +118,7 @@ class SpatiallyAdaptiveNorm(nn.Module):
     Raises:
         ValueError: a number is not whole, or a norm that does not exist.
 
-    Source: Park et al., CVPR 2019, section 3.1 and figure 3.
+    Source: Park et al., CVPR 2019, section 3.
     """
 
     def __init__(

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from lesson_utils.common.backbones import WEIGHTS
+from lesson_utils.common.checkpoints import load_checkpoint, save_checkpoint
 from lesson_utils.common.compute import pick_device
 from lesson_utils.common.generating import kernel_distance
 from lesson_utils.common.painting import PatchDiscriminator, paint, train
@@ -32,10 +33,9 @@ from studies.vehicle_judges import TEST_SEED, Drawn, draw, trained
 
 TEST, OTHERS = 500, 500  # vehicles to judge by, and others to compare them with
 KEEP, EVERY = 0.999, 4  # of the generator's running mean: a step's share, and steps
-LARGE = {"number": 20_000, "size": 96, "width": 48, "steps": 8000, "batch_size": 64}
-SMALL = {"number": 8000, "size": 32, "width": 32, "steps": 1000, "batch_size": 16}
-RATES = {"large": 1e-3, "small": 1e-3}
-JUDGE_STEPS = 1500  # of those at 32 pixels
+LARGE = {"number": 20_000, "size": 96, "width": 48, "steps": 3050, "batch_size": 64}
+SMALL = {"number": 8000, "size": 32, "width": 32, "steps": 1350, "batch_size": 16}
+RATE, SAVE_EVERY = 1e-3, 250
 PARTS: dict[str, dict] = {
     "all parts": {},
     "no SPADE": {"spade": False},
@@ -43,7 +43,6 @@ PARTS: dict[str, dict] = {
     "no word attention": {"attention": False},
     "batch norm": {"norm": "batch"},
 }
-NOISES = 8  # pictures of one map and sentence
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -61,10 +60,10 @@ def main(arguments: list[str] | None = None) -> None:
                 {"part": name, "seed": seed},
                 partial(measured_small, study.checkpoint, name, seed),
             )
-    network = painter(LARGE, {}, study.seeds[0], study.checkpoint)[0].half()
+    network, trained_on = painter(LARGE, {}, study.seeds[0], study.checkpoint)
     first = next(row for row in study.rows if row["part"] == "painter")
     write_weights(
-        network,
+        network.half(),
         {
             "command": "python -m studies.semantic_to_vehicle",
             "seed": study.seeds[0],
@@ -72,12 +71,11 @@ def main(arguments: list[str] | None = None) -> None:
             "data": f"{LARGE['number']:,} drawn vehicles of 96 x 96 pixels",
             "steps": LARGE["steps"],
             "held_out": first["held out"],
-            "machine": machine(study.threads),
-            "seconds": first["seconds"],
+            **trained_on,
         },
         WEIGHTS / "vehicle_painter.safetensors",
     )
-    study.write(large=LARGE, small=SMALL, keep=KEEP, test=TEST, noises=NOISES)
+    study.write(large=LARGE, small=SMALL, keep=KEEP, test=TEST, rate=RATE)
 
 
 def measured_large(checkpoint: Callable, seed: int | None) -> dict:
@@ -85,8 +83,8 @@ def measured_large(checkpoint: Callable, seed: int | None) -> dict:
     judges = nn.ModuleList(vehicle_judges())
     if seed is None:
         return measured(None, judges, 96)
-    generator, seconds = painter(LARGE, {}, seed, checkpoint)
-    return {**measured(generator, judges, 96), "seconds": seconds}
+    generator, trained_on = painter(LARGE, {}, seed, checkpoint)
+    return {**measured(generator, judges, 96), **trained_on}
 
 
 def measured_small(checkpoint: Callable, name: str | None, seed: int) -> dict:
@@ -94,9 +92,9 @@ def measured_small(checkpoint: Callable, name: str | None, seed: int) -> dict:
     judges = small_judges(checkpoint)
     if name is None:
         return measured(None, judges, 32)
-    generator, seconds = painter(SMALL, PARTS[name], seed, checkpoint)
+    generator, trained_on = painter(SMALL, PARTS[name], seed, checkpoint)
     weights = sum(each.numel() for each in generator.parameters())
-    return {**measured(generator, judges, 32), "weights": weights, "seconds": seconds}
+    return {**measured(generator, judges, 32), "weights": weights, **trained_on}
 
 
 @cache
@@ -114,34 +112,39 @@ def test_data(size: int, seed: int, held_out: bool) -> Drawn:
 @cache
 def small_judges(checkpoint: Callable) -> nn.ModuleList:
     """Judges of 32 pixels."""
-    data = training_data(SMALL["number"], 32)
-    return trained(data, JUDGE_STEPS, partial(checkpoint, "judges-32"), seed=0)
+    number = SMALL["number"]
+    return trained(number, number // 4, 32, partial(checkpoint, "judges-32"))
 
 
 def painter(
     size: dict, parts: dict, seed: int, checkpoint: Callable
-) -> tuple[Generator, float]:
-    """A trained generator, the running mean of its weights, and the seconds it took."""
-    data = training_data(size["number"], size["size"])
-    device = pick_device()
+) -> tuple[Generator, dict]:
+    """The running mean of a trained generator's weights, and what it took to get it."""
+    path = checkpoint("-".join([str(size["size"]), *parts, str(seed)]))
+    unfinished = path.with_suffix(".unfinished"), path.with_suffix(".average")
     torch.manual_seed(seed)
     generator = Generator(size["size"], **parts)
+    device, average = pick_device(), copy.deepcopy(generator)
+    if path.exists():
+        kept = load_checkpoint(path)
+        average.load_state_dict(kept["average"])
+        return average.eval(), kept["trained on"]
     discriminator = PatchDiscriminator(
         len(PART_NAMES), len(VOCABULARY), width=size["width"]
     )
-    average = copy.deepcopy(generator).to(device)
+    if unfinished[1].exists():
+        average.load_state_dict(load_checkpoint(unfinished[1]))
+    average.to(device)
 
     def follow(step: int) -> None:
         if step % EVERY == 0:
             keep = min(KEEP**EVERY, step / (step + 10 * EVERY))
             average_weights(average, generator, keep=keep)
+        if step % SAVE_EVERY == 0:
+            save_checkpoint(unfinished[1], average.state_dict())
 
     started = time.monotonic()
-    name = "-".join([str(size["size"]), *parts, str(seed)])
-    path = checkpoint(name)
-    if path is not None and path.with_suffix(".average").exists():
-        average.load_state_dict(torch.load(path.with_suffix(".average")))
-        return average.cpu().eval(), 0.0
+    data = training_data(size["number"], size["size"])
     train(
         generator,
         discriminator,
@@ -149,12 +152,19 @@ def painter(
         data.tokens,  # a few of their words are hidden, which is done on the CPU
         steps=size["steps"],
         batch_size=size["batch_size"],
-        learning_rate=RATES["large" if size is LARGE else "small"],
+        learning_rate=RATE,
         seed=seed,
         on_step=follow,
-        progress=False,
+        checkpoint=unfinished[0],
+        save_every=SAVE_EVERY,
     )
-    return average.cpu().eval(), round(time.monotonic() - started)
+    average.cpu().eval()
+    where = machine() if device.type == "cpu" else {"gpu": torch.cuda.get_device_name()}
+    trained_on = {"machine": where, "seconds": round(time.monotonic() - started)}
+    save_checkpoint(path, {"average": average.state_dict(), "trained on": trained_on})
+    for each in unfinished:
+        each.unlink(missing_ok=True)
+    return average, trained_on
 
 
 def measured(generator: Generator | None, judges: nn.ModuleList, size: int) -> dict:

@@ -37,7 +37,8 @@ from lesson_utils.semantic_to_vehicle import encode_texts
 from studies.skeleton import Study
 
 TRAIN, HELD_OUT, TEST = 20_000, 5000, 500  # vehicles
-SEGMENTER_STEPS, CLASSIFIER_STEPS, BATCH, RATE = 2000, 1500, 32, 4e-3
+SEGMENTER_STEPS, CLASSIFIER_STEPS = {96: 2000, 32: 1500}, 1500
+BATCH, RATE = 32, 4e-3
 TRAIN_SEED, TEST_SEED = 0, 1  # of the vehicles
 
 
@@ -61,7 +62,7 @@ def main(arguments: list[str] | None = None) -> None:
         classes=list(PART_NAMES),
         data=f"{TRAIN:,} drawn vehicles of 96 x 96 pixels; for the classifier "
         f"{HELD_OUT:,} of held-out colors, too",
-        steps=[SEGMENTER_STEPS, CLASSIFIER_STEPS],
+        steps=[SEGMENTER_STEPS[96], CLASSIFIER_STEPS],
         seen=judged(network.float(), draw(TEST, TEST_SEED)),
         held_out=judged(network, draw(TEST, TEST_SEED, held_out=True)),
     )
@@ -95,7 +96,7 @@ def trained(
         segmenter,
         seen.images,
         seen.maps,
-        steps=SEGMENTER_STEPS,
+        steps=SEGMENTER_STEPS[size],
         batch_size=BATCH,
         learning_rate=RATE,
         checkpoint=checkpoint("segmenter"),

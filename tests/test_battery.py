@@ -61,6 +61,7 @@ ANSWERS = randn(2, 3, 3), torch.cat([rand(2, 3, 2), 0.1 + 0.3 * rand(2, 3, 2)], 
 TARGETS = torch.tensor([[1, 0], [1, -1]]), 0.2 + 0.3 * rand(2, 2, 4)
 PROJECTIONS = randn(12, 4), randn(12), randn(4, 4), randn(4)
 ROIS = torch.tensor([[1.0, 0.5, 1, 3, 2.5], [0, -1, 0, 2.25, 6]])  # of MAPS
+TABLE = torch.tensor([[0.25, 0.125], [0.25, 0.375]])  # of codes and pictures
 KEYS = randn(2, 4, 6)
 LOOK = torch.tensor([[True, True, False, True], [False, True, True, False]])
 TOLD = torch.tensor([[1, 4, 5, 4, 2], [1, 5, 2, 0, 0]])  # sentences, <start> first
@@ -364,6 +365,14 @@ CALLS = {
         ((IMAGES, X[:, :3], 1), {}),
         ((IMAGES, X[:, :3], LABELS), {}),
     ],
+    "common.codes.join_latents": [((X, LABELS, X[:, :2], 3), {})],
+    "infogan.mutual_information_loss": [
+        ((X, LABELS, X[:, :2], X[:, 2:4]), {"deviation": 0.5})
+    ],
+    "common.codes.information_bound": [((TABLE, TABLE / TABLE.sum(0)), {})],
+    "common.codes.match_codes": [((BUCKETS, BUCKETS.flip(0)), {"number": 4})],
+    "common.codes.code_accuracy": [((BUCKETS, BUCKETS.flip(0)), {"number": 4})],
+    "common.codes.slant_and_width": [((IMAGES[:, :1],), {})],
     "scaling_out.ring_steps": [(([X[0], X[1]],), {})],
     "scaling_out.synced_moments": [((MAPS,), {})],
     **{
@@ -388,6 +397,7 @@ ELSEWHERE = {
         *("common.colors.color_jitter", "augmentation.mixup", "augmentation.cutmix"),
         *("mc_loss.channel_mask", "hashing.random_hyperplanes"),
         *("margin_softmax.sample_classes", "common.sentences.hide_words"),
+        "infogan.sample_latents",
     ),
     "takes or changes networks: by the tests of their modules": (
         *("common.probes.gradient_norms", "common.classifying.average_over_views"),
@@ -404,6 +414,7 @@ ELSEWHERE = {
         *("style_transfer.extract_features", "style_transfer.lbfgs"),
         *("captioning.greedy", "captioning.next_words", "captioning.beam_search"),
         *("receptive_field.layers_of", "receptive_field.effective_receptive_field"),
+        *("infogan.train_step", "common.codes.read_codes"),
     ),
     "trains where its networks are: by the tests of their modules": (
         *("gan.train", "mc_loss.train", "style_transfer.transfer", "upsampling.train"),
@@ -413,7 +424,7 @@ ELSEWHERE = {
         "classification_losses.best_stump",
         *("common.segmenting.train", "common.segmenting.segment"),
         *("metric_learning.train", "margin_softmax.train", "pyramid_pooling.train"),
-        "detr.train",
+        *("infogan.train", "detr.train"),
     ),
     "trains: a step of each is taken below": (
         *("dcgan.train", "fine_tuning.train", "single_shot.train"),
@@ -443,7 +454,7 @@ ELSEWHERE = {
         *("common.segmenting.scene_segmenter", "common.embedding.frame_encoder"),
         *("margin_softmax.boundary_angle", "margin_softmax.largest_margin"),
         "margin_softmax.smallest_scale",
-        "pyramid_pooling.bin_edges",
+        *("pyramid_pooling.bin_edges", "infogan.digit_writer"),
         *("data_loading.prefetch", "data_loading.worker_seed", "data_loading.reseed"),
         *("data_loading.read_timeline", "data_loading.decode"),
         "data_loading.decode_once",
@@ -809,6 +820,7 @@ HEAD = importlib.import_module("lesson_utils.margin_softmax").MarginHead(
     192, 2, loss="cosface", margin=0.1, scale=4
 )
 LAYER = importlib.import_module("lesson_utils.receptive_field").Layer(3)
+CODE_READER = importlib.import_module("lesson_utils.infogan").DiscriminatorAndQ()
 
 # For each function whose docstring has `Raises`: calls that must raise ValueError.
 BAD = {
@@ -1516,6 +1528,64 @@ BAD = {
     "classification_losses.adaboost": [
         ((X, LABELS, 2), {}), ((X, 2 * LABELS - 1, 0), {}), ((X[0], SIGNS, 2), {}),
     ],
+    "infogan.sample_latents": [
+        ((2,), {name: wrong})
+        for name in ("noise", "categories", "continuous")
+        for wrong in (-1, 1.5, True, NAN)
+    ],
+    "common.codes.join_latents": [
+        ((X, LABELS, X[:1], 3), {}),
+        ((X, LABELS + 2, X, 3), {}),
+        ((X, X[:, 0], X, 3), {}),
+        ((INTS, LABELS, X, 3), {}),
+        ((X, LABELS, X, 1), {}),
+    ],
+    "infogan.mutual_information_loss": [
+        ((X[:0], LABELS[:0], X[:0], X[:0]), {}),
+        ((X, LABELS + 5, X, X), {}),
+        ((X, LABELS, X[:1], X), {}),
+        ((X, LABELS, X, X[:, :1]), {}),
+        ((X, LABELS, X, NAN * X), {}),
+        *(((X, LABELS, X, X), {"deviation": wrong}) for wrong in (0, -1.0, NAN, INF)),
+    ],
+    "infogan.train": [
+        ((function("infogan.Generator")(), CODE_READER, rand(2, 1, 28, 28)),
+         {name: wrong, "progress": False})
+        for name, wrongs in {
+            "steps": (0, 1.5), "batch_size": (0, True), "learning_rate": (0, NAN, INF),
+            "weight": (-1, NAN, INF), "continuous_weight": (-1, NAN, INF),
+        }.items()
+        for wrong in wrongs
+    ] + [((function("infogan.Generator")(), CODE_READER, IMAGES), {})],
+    "common.codes.read_codes": [
+        ((CODE_READER, IMAGES), {}),
+        ((CODE_READER, torch.zeros(0, 1, 28, 28)), {}),
+        ((CODE_READER, torch.full((1, 1, 28, 28), NAN)), {}),
+    ],
+    "common.codes.information_bound": [
+        ((2 * TABLE, TABLE / TABLE.sum(0)), {}),
+        ((TABLE, TABLE), {}),
+        ((TABLE, TABLE[:1]), {}),
+        ((NAN * TABLE, TABLE / TABLE.sum(0)), {}),
+        ((TABLE[0], TABLE[0]), {}),
+    ],
+    **{
+        f"common.codes.{name}": [
+            ((BUCKETS[:0], BUCKETS[:0]), {}),
+            ((BUCKETS, BUCKETS), {"number": 3}),
+            ((BUCKETS - 1, BUCKETS), {"number": 4}),
+            ((BUCKETS[:1], BUCKETS), {"number": 4}),
+            ((ONES, BUCKETS), {"number": 4}),
+            ((BUCKETS, BUCKETS), {"number": 0}),
+        ]
+        for name in ("match_codes", "code_accuracy")
+    },
+    "common.codes.slant_and_width": [
+        ((IMAGES,), {}),
+        ((2 + IMAGES[:, :1],), {}),
+        ((NAN * IMAGES[:, :1],), {}),
+        ((0 * IMAGES[:, :1],), {}),
+    ],
     "scaling_out.ring_steps": [(([],), {}), (([X[0], X[1, :2]],), {}), (([X],), {})],
     "scaling_out.ring_all_reduce": [((X.T,), {})],
     "scaling_out.synced_moments": [((MAPS.long(),), {})],
@@ -1575,6 +1645,8 @@ OTHER_ERRORS = {
     "dcgan.creature_generator": "of its files, as are those of the backbones' tests",
     "upsampling.super_resolver": "of its files, as are those of the backbones' tests",
     "common.segmenting.scene_segmenter": "of its files, likewise",
+    "infogan.digit_writer": "of its files, likewise",
+    "infogan.train_step": "those of the loss and of the networks it calls",
     "common.embedding.frame_encoder": "of its files, likewise",
     "data_loading.decode": "OSError: its own tests",
     "data_loading.reseed": "in a worker only: the tests of `worker_seed`",

@@ -80,7 +80,7 @@ class PatchDiscriminator(nn.Module):
     Source: Isola et al., Image-to-Image Translation with Conditional Adversarial
         Networks, CVPR 2017, section 3.2.2; the sentence, as the set of its words, comes
         in by a product with the last features: Miyato and Koyama, cGANs with Projection
-        Discriminator, ICLR 2018, equation 4.
+        Discriminator, ICLR 2018.
     """
 
     def __init__(
@@ -137,7 +137,7 @@ def feature_matching(fake: Sequence[Tensor], real: Sequence[Tensor]) -> Tensor:
         ValueError: the lists differ in length, or are empty.
 
     Source: Wang et al., High-Resolution Image Synthesis and Semantic Manipulation with
-        Conditional GANs, CVPR 2018, equation 4 (pix2pixHD).
+        Conditional GANs, CVPR 2018 (pix2pixHD).
     """
     if len(fake) != len(real) or not fake:
         raise ValueError(
@@ -329,7 +329,7 @@ def alike(
         differences being means of absolute values.
 
     Source: Yang et al., Diversity-Sensitive Conditional Generative Adversarial
-        Networks, ICLR 2019, equation 2, with the sign and offset of a loss >= 0.
+        Networks, ICLR 2019, with the sign and offset of a loss >= 0.
     """
     painted = (images1 - images2).abs().flatten(1).mean(1)
     drawn = (noise1 - noise2).abs().flatten(1).mean(1)

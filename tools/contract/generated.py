@@ -269,6 +269,8 @@ def _reached(card: dict) -> str:
     if "psnr" in card:
         gains = [card["psnr"][n] - card["psnr_bicubic"][n] for n in card["psnr"]]
         return f"{sum(gains) / len(gains):.2f} dB over bicubic"
+    if "code_accuracy" in card:
+        return f"code accuracy {card['code_accuracy']}, ten categories"
     kind = "words" if "exact_match" in card else "classes"
     over = f"over {len(card['classes'])} {kind}"
     if "accuracy" in card:
