@@ -4,17 +4,30 @@ import re
 from functools import partial
 from itertools import pairwise
 
+import pytest
 import torch
 import torch.nn.functional as F
+from torch import nn
+from torch.autograd import gradcheck
 from torchmetrics.functional.classification import multiclass_jaccard_index
 
 from lesson_utils import semantic_to_vehicle as sv
 from lesson_utils.checks import semantic_to_vehicle as checks
+from lesson_utils.common.painting import paint
+from lesson_utils.common.segmenting import segment
+from lesson_utils.common.sentences import END, PAD, START, UNKNOWN
+from lesson_utils.common.vehicle_judges import (
+    answers,
+    attribute_labels,
+    vehicle_judges,
+)
 from lesson_utils.data.vehicles import (
     COLOR_NAMES,
     GROUND_NAMES,
     KIND_NAMES,
+    PART_NAMES,
     TIME_NAMES,
+    Vehicles,
     parse_caption,
 )
 from lesson_utils.segmentation_metrics import confusion_matrix, mean_iou
@@ -24,6 +37,403 @@ from tests.answers import ExerciseTests
 def normal(*shape, seed=0, dtype=torch.float64):
     dice = torch.Generator().manual_seed(seed)
     return torch.randn(*shape, generator=dice, dtype=dtype)
+
+
+TINY = {"widths": (8, 8, 6), "num_parts": 4, "dim": 6, "noise": 3}
+TEXTS = ["a red van", "a blue bus with four windows, at night, on snow"]
+
+
+def tiny(image_size=16, *, seed=0, **keywords):
+    torch.manual_seed(seed)
+    return sv.Generator(image_size, **(TINY | keywords))
+
+
+def inputs(generator, number=2, seed=0):
+    """Maps, sentences and noise."""
+    dice = torch.Generator().manual_seed(seed)
+    side = generator.image_size
+    maps = torch.randint(generator.num_parts, (number, side, side), generator=dice)
+    noise = torch.randn(number, *generator.noise_shape, generator=dice)
+    texts = [TEXTS[k % 2] for k in range(number)]
+    return maps, sv.encode_texts(texts), noise
+
+
+def parks_formula(features, gain, bias, eps=1e-5):
+    """Equation 1 of the paper, place by place, with statistics of each picture."""
+    batch, channels, height, width = features.shape
+    result = torch.empty_like(features)
+    for n in range(batch):
+        for c in range(channels):
+            values = [float(v) for v in features[n, c].flatten()]
+            mean = sum(values) / (height * width)
+            variance = sum(v * v for v in values) / (height * width) - mean * mean
+            for y in range(height):
+                for x in range(width):
+                    normalized = (features[n, c, y, x] - mean) / (variance + eps) ** 0.5
+                    result[n, c, y, x] = (
+                        normalized * (1 + gain[n, c, y, x]) + bias[n, c, y, x]
+                    )
+    return result
+
+
+class TestSpatiallyAdaptiveNorm:
+    def test_is_the_papers_formula(self):
+        features, gain, bias = (3 * normal(2, 3, 4, 5, seed=k) + k for k in range(3))
+        found = sv.spatially_adaptive_norm(features, gain, bias)
+        torch.testing.assert_close(found, parks_formula(features, gain, bias))
+
+    def test_without_gain_and_bias_it_is_instance_norm(self):
+        features, nothing = normal(2, 3, 4, 4) + 2, torch.zeros(2, 3, 4, 4).double()
+        found = sv.spatially_adaptive_norm(features, nothing, nothing)
+        torch.testing.assert_close(found, F.instance_norm(features))
+
+    def test_gradients(self):
+        values = [normal(2, 2, 3, 3, seed=k).requires_grad_() for k in range(3)]
+        assert gradcheck(sv.spatially_adaptive_norm, values)
+
+    def test_errors(self):
+        good = torch.zeros(2, 3, 4, 4)
+        for bad, words in (
+            ((good[0], good[0], good[0]), r"features must be \(B, C, H, W\)"),
+            ((good, good[:, :1], good), r"gain must be \(2, 3, 4, 4\)"),
+            ((good, good, good[..., :1]), r"bias must be \(2, 3, 4, 4\)"),
+            ((good.long(), good, good), "floating point"),
+            ((good[..., :1, :1],) * 3, "more than 1 spatial"),
+        ):
+            with pytest.raises(ValueError, match=words):
+                sv.spatially_adaptive_norm(*bad)
+
+
+class TestTheLayer:
+    """SPADE with the convolutions that make gain and bias."""
+
+    @pytest.mark.parametrize("norm", sv.NORMS)
+    def test_a_silenced_map_leaves_the_plain_norm(self, norm):
+        torch.manual_seed(0)
+        layer = sv.SpatiallyAdaptiveNorm(3, 5, 4, norm=norm).double()
+        nn.init.zeros_(layer.gain_and_bias.weight)
+        nn.init.zeros_(layer.gain_and_bias.bias)
+        features, condition = 2 * normal(4, 3, 5, 5) + 1, normal(4, 5, 5, 5, seed=1)
+        plain = {
+            "instance": nn.InstanceNorm2d(3),
+            "batch": nn.BatchNorm2d(3, affine=False).double(),
+        }[norm]
+        torch.testing.assert_close(layer(features, condition), plain(features))
+        if norm == "batch":  # with the running statistics, too
+            torch.testing.assert_close(
+                layer.eval()(features, condition), plain.eval()(features)
+            )
+
+    @pytest.mark.parametrize("norm", sv.NORMS)
+    def test_gain_comes_first_and_bias_second(self, norm):
+        layer = sv.SpatiallyAdaptiveNorm(2, 3, 4, norm=norm)
+        nn.init.zeros_(layer.gain_and_bias.weight)
+        layer.gain_and_bias.bias.data = torch.tensor([1.0, 0.0, 0.0, 7.0])
+        features = normal(2, 2, 4, 4, dtype=torch.float32)
+        found = layer(features, torch.zeros(2, 3, 4, 4))
+        plain = F.batch_norm(features, None, None, training=True)
+        plain = plain if norm == "batch" else F.instance_norm(features)
+        expected = torch.stack([2 * plain[:, 0], plain[:, 1] + 7], 1)
+        torch.testing.assert_close(found, expected)
+
+    def test_a_uniform_map_is_washed_away_by_instance_norm_and_not_by_this(self):
+        """The paper's argument: a convolution of one label is the same everywhere."""
+        torch.manual_seed(0)
+        planes = torch.eye(3)[:, :, None, None].expand(3, 3, 6, 6)
+        seen = nn.Conv2d(3, 4, 3, padding=1, padding_mode="replicate")(planes)
+        washed = F.instance_norm(seen)
+        assert washed.abs().max() < 1e-3
+        kept = sv.SpatiallyAdaptiveNorm(4, 3, 8)(seen, planes)
+        middle = kept[:, :, 2:4, 2:4].mean((2, 3))
+        assert (middle[0] - middle[1]).abs().max() > 0.05
+
+    def test_errors(self):
+        for bad, words in (
+            ((0, 3, 4), "channels must be a whole number"),
+            ((2, 1.5, 4), "condition must be a whole number"),
+            ((2, 3, 0), "hidden must be a whole number"),
+        ):
+            with pytest.raises(ValueError, match=words):
+                sv.SpatiallyAdaptiveNorm(*bad)
+        with pytest.raises(ValueError, match="norm must be one of instance, batch"):
+            sv.SpatiallyAdaptiveNorm(2, 3, 4, norm="layer")
+
+
+class TestGateChannels:
+    def test_is_torchs_glu(self):
+        features, gates = normal(2, 3, 4, 5), 3 * normal(2, 3, seed=1)
+        torch.testing.assert_close(
+            sv.gate_channels(features, gates), torchs_gates(features, gates)
+        )
+
+    def test_gradients(self):
+        values = normal(2, 3, 2, 2).requires_grad_(), normal(2, 3).requires_grad_()
+        assert gradcheck(sv.gate_channels, values)
+
+    def test_errors(self):
+        features = torch.zeros(2, 3, 4, 4)
+        for gates in (torch.zeros(3, 2), torch.zeros(2, 1), torch.zeros(3)):
+            with pytest.raises(ValueError, match=r"gates must be \(2, 3\)"):
+                sv.gate_channels(features, gates)
+        with pytest.raises(ValueError, match="features must be"):
+            sv.gate_channels(features[0], torch.zeros(2, 3))
+
+
+class TestAttendWords:
+    def made(self, seed=0):
+        values = normal(2, 5, 4, seed=seed), normal(2, 3, 4, seed=seed + 1)
+        mask = torch.tensor([[True, True, True], [True, False, True]])
+        return *values, normal(2, 3, 6, seed=seed + 2), mask
+
+    def test_is_torchs(self):
+        queries, keys, values, mask = self.made()
+        told, weights = sv.attend_words(queries, keys, values, mask)
+        expected = F.scaled_dot_product_attention(
+            queries, keys, values, attn_mask=mask[:, None]
+        )
+        torch.testing.assert_close(told, expected)
+        torch.testing.assert_close(weights.sum(2), torch.ones(2, 5).double())
+        assert (weights[1, :, 1] == 0).all()
+        assert (weights[mask[:, None].expand(-1, 5, -1)] > 0).all()
+
+    def test_is_multihead_attention_of_one_head(self):
+        queries, keys, _, mask = self.made(4)
+        layer = nn.MultiheadAttention(4, 1, bias=False, batch_first=True).double()
+        layer.in_proj_weight.data = torch.eye(4).double().repeat(3, 1)
+        layer.out_proj.weight.data = torch.eye(4).double()
+        expected = layer(queries, keys, keys, key_padding_mask=~mask)
+        found = sv.attend_words(queries, keys, keys, mask)
+        for ours, theirs in zip(found, expected, strict=True):
+            torch.testing.assert_close(ours, theirs)
+
+    def test_gradients(self):
+        *values, mask = self.made(2)
+        values = [each.requires_grad_() for each in values]
+        assert gradcheck(lambda *three: sv.attend_words(*three, mask), values)
+
+    def test_errors(self):
+        queries, keys, values, mask = self.made()
+        for bad, words in (
+            ((queries[0], keys, values, mask), r"queries must be \(B, N, A\)"),
+            ((queries, keys[..., :3], values, mask), r"keys must be \(2, T, 4\)"),
+            ((queries, keys, values[:, :2], mask), r"values must be \(2, 3, D\)"),
+            ((queries, keys, values, mask[:1]), r"mask must be \(2, 3\)"),
+            ((queries, keys, values, mask & ~mask), "must leave a word in each row"),
+        ):
+            with pytest.raises(ValueError, match=words):
+                sv.attend_words(*bad)
+
+    def test_places_are_told_apart(self):
+        """Where the map is the same all around, a place hears the same."""
+        torch.manual_seed(0)
+        ask = sv.WordAttention(3, 6).double()
+        parts = torch.zeros(1, 3, 12, 12).double()
+        parts[:, 0, :, :6], parts[:, 1, :, 6:] = 1, 1
+        words, mask = normal(1, 4, 6), torch.ones(1, 4, dtype=torch.bool)
+        told, weights = ask(parts, words, mask)
+        assert told.shape == (1, 6, 12, 12)
+        assert weights.shape == (1, 4, 12, 12)
+        torch.testing.assert_close(weights.sum(1), torch.ones(1, 12, 12).double())
+        torch.testing.assert_close(told[..., 5, 2], told[..., 6, 2])
+        assert (told[..., 5, 2] - told[..., 5, 9]).abs().max() > 1e-3
+        # A place's mean, by hand.
+        values = words[0] @ ask.value.weight.T + ask.value.bias
+        torch.testing.assert_close(told[0, :, 3, 4], weights[0, :, 3, 4] @ values)
+
+
+OPTIONS = [
+    {},
+    {"spade": False},
+    {"gated": False},
+    {"attention": False},
+    {"norm": "batch"},
+    {"spade": False, "gated": False, "attention": False},
+]
+
+
+class TestGenerator:
+    @pytest.mark.parametrize("options", OPTIONS, ids=str)
+    def test_shapes_ranges_and_gradients(self, options):
+        generator = tiny(**options)
+        images, weights = generator.paint_and_tell(*inputs(generator))
+        assert images.shape == (2, 3, 16, 16)
+        assert images.abs().max() <= 1
+        if options.get("attention", True):
+            assert weights.shape == (2, 12, 4, 4)
+        else:
+            assert weights is None
+        (images * normal(2, 3, 16, 16, seed=9, dtype=torch.float32)).sum().backward()
+        for name, parameter in generator.named_parameters():
+            assert parameter.grad is not None, name
+        # Instance norm takes off what is one number for a channel, softmax what is
+        # one number for all words: such numbers alone may learn nothing.
+        for name, parameter in generator.named_parameters():
+            if not name.startswith("whole") and not name.endswith("bias"):
+                assert parameter.grad.abs().max() > 1e-7, name
+
+    @pytest.mark.parametrize(
+        ("size", "widths", "base"),
+        [(8, (4, 4), 4), (32, (6, 4, 4, 2), 4), (24, (8, 4), 12), (16, (4,), 16)],
+    )
+    def test_sizes(self, size, widths, base):
+        generator = tiny(size, widths=widths)
+        assert generator.noise_shape == (3, base, base)
+        assert generator(*inputs(generator)).shape == (2, 3, size, size)
+
+    @pytest.mark.parametrize("size", sv.LEVELS)
+    def test_the_books_own_are_small(self, size):
+        generator = sv.Generator(size)
+        assert generator.num_parts == len(PART_NAMES)
+        assert sum(each.numel() for each in generator.parameters()) <= 1_200_000
+
+    def test_noise_decides_and_nothing_else_that_is_random(self):
+        generator = tiny().eval()
+        maps, tokens, noise = inputs(generator)
+        first = generator(maps, tokens, noise)
+        assert torch.equal(generator(maps, tokens, noise), first)
+        other = generator(maps, tokens, noise.flip(0))
+        assert (other - first).abs().mean() > 1e-3
+
+    def test_whole_numbers_are_planes(self):
+        generator = tiny().eval()
+        maps, tokens, noise = inputs(generator)
+        planes = F.one_hot(maps, 4).permute(0, 3, 1, 2).float()
+        first = generator(maps, tokens, noise)
+        torch.testing.assert_close(generator(planes, tokens, noise), first)
+        assert torch.equal(generator(maps.byte(), tokens, noise), first)
+
+    def test_a_picture_follows_its_map_and_its_sentence(self):
+        generator = tiny(32, widths=(8, 8, 8)).eval()
+        maps, tokens, noise = inputs(generator)
+        first = generator(maps, tokens, noise)
+        edited = maps.clone()
+        edited[0, 4:8, 4:8] = (edited[0, 4:8, 4:8] + 1) % 4
+        second = generator(edited, tokens, noise)
+        change = (second - first).abs().mean(1)
+        assert change[0, 4:8, 4:8].mean() > 3 * change[0, 20:, 20:].mean()
+        torch.testing.assert_close(second[1], first[1])
+        assert (generator(maps, tokens.flip(0), noise) - first).abs().mean() > 1e-4
+
+    def test_pictures_of_a_batch_do_not_meet(self):
+        generator = tiny().eval()
+        maps, tokens, noise = inputs(generator, 3)
+        together = generator(maps, tokens, noise)
+        alone = generator(maps[1:2], tokens[1:2], noise[1:2])
+        torch.testing.assert_close(alone, together[1:2], rtol=1e-4, atol=1e-5)
+
+    def test_padding_changes_nothing(self):
+        generator = tiny().eval()
+        maps, tokens, noise = inputs(generator)
+        longer = F.pad(tokens, (0, 5), value=PAD)
+        torch.testing.assert_close(
+            generator(maps, longer, noise), generator(maps, tokens, noise)
+        )
+
+    def test_mixed_maps_are_taken(self):
+        """Shares of parts, as on the way from one map to another."""
+        generator = tiny().eval()
+        maps, tokens, noise = inputs(generator)
+        planes = F.one_hot(maps, 4).permute(0, 3, 1, 2).float()
+        middle = generator((planes + planes.flip(0)) / 2, tokens, noise)
+        assert middle.isfinite().all()
+
+    def test_errors(self):
+        for bad, words in (
+            ({"image_size": 18}, "image_size must be a multiple of 4"),
+            ({"image_size": 4}, "image_size must be a whole number >= 8"),
+            ({"widths": None, "image_size": 64}, "image_size must be one of 32, 96"),
+            ({"widths": (8, 1)}, "widths must be a whole number >= 2, got 1"),
+            ({"widths": (2,) * 5}, "at least twice that, got 16"),
+            ({"norm": "layer"}, "norm must be one of instance, batch, got 'layer'"),
+            ({"norm": "layer", "spade": False}, "norm must be one of"),
+            ({"num_parts": 0}, "num_parts must be a whole number"),
+            ({"dim": 1.5}, "dim must be a whole number"),
+            ({"noise": -1}, "noise must be a whole number >= 0"),
+        ):
+            with pytest.raises(ValueError, match=words):
+                tiny(**bad)
+
+    def test_errors_of_what_it_is_given(self):
+        generator = tiny().eval()
+        maps, tokens, noise = inputs(generator)
+        planes = F.one_hot(maps, 4).permute(0, 3, 1, 2).float()
+        planes[0, 0, 3, 3] = torch.nan
+        for bad, words in (
+            ((maps + 1, tokens, noise), r"maps must be of parts from 0 to 3, got"),
+            ((maps - 1, tokens, noise), r"from 0 to 3, got \[-1, 2\]"),
+            ((maps[:, :8, :8], tokens, noise), r"maps must be \(B, P, 16, 16\)"),
+            ((maps[0], tokens, noise), r"maps must be \(B, H, W\)"),
+            ((planes[:, :3], tokens, noise), r"maps must be \(B, 4, H, W\)"),
+            ((planes, tokens, noise), "maps must be finite"),
+            ((maps, tokens[:1], noise), r"tokens must be \(2, T\)"),
+            ((maps, tokens, noise[:1]), r"noise must be \(2, 3, 4, 4\)"),
+            ((maps, tokens, noise[..., :2]), r"noise must be \(2, 3, 4, 4\)"),
+            ((maps, tokens, noise * torch.nan), "noise must be finite"),
+        ):
+            with pytest.raises(ValueError, match=words):
+                generator(*bad)
+
+
+class TestEncodeTexts:
+    def test_by_hand(self):
+        words = [sv.VOCABULARY.index(word) for word in ("a", "red", "van")]
+        found = sv.encode_texts(["A red, van", "", "a pink van"])
+        assert found.tolist() == [
+            [START, *words, END],
+            [START, END, PAD, PAD, PAD],
+            [START, words[0], UNKNOWN, words[2], END],
+        ]
+
+    def test_nothing_and_unknown_words_are_painted(self):
+        """The documented result: a picture, of the map alone; no error."""
+        generator = tiny().eval()
+        maps, _, noise = inputs(generator)
+        tokens = sv.encode_texts(["", "zzz"])
+        assert generator(maps, tokens, noise).isfinite().all()
+        # An unknown word is the same as any other unknown word.
+        assert torch.equal(sv.encode_texts(["qqq"]), sv.encode_texts(["zzz"]))
+
+    def test_errors(self):
+        with pytest.raises(ValueError, match="captions must each hold a word"):
+            sv.encode_texts([])
+        with pytest.raises(ValueError, match="texts must be a list of sentences"):
+            sv.encode_texts("a red van")
+
+
+class TestVehiclePainter:
+    def test_pictures_keep_to_maps_and_sentences(self):
+        generator = sv.vehicle_painter()
+        assert not generator.training
+        data = [Vehicles(8, seed=7).describe(k) for k in range(8)]
+        maps = torch.stack([each.parts for each in data])
+        tokens = sv.encode_texts([each.caption for each in data])
+        images = paint(generator, maps, tokens)
+        segmenter, classifier = vehicle_judges()
+        found = segment(segmenter, images)
+        scores = [
+            float(checks.map_iou(found, asked, len(PART_NAMES)))
+            for asked in (maps, maps.roll(1, 0))
+        ]
+        drawn = torch.stack([each.image for each in data])
+        best = float(checks.map_iou(segment(segmenter, drawn), maps, len(PART_NAMES)))
+        assert scores[0] > (best + scores[1]) / 2
+        right = answers(classifier, images) == attribute_labels(
+            [each.attributes for each in data]
+        )
+        color, kind = right[:, 0].sum(), right[:, 1].sum()
+        assert color >= 6
+        assert kind >= 6
+        # Another sentence, another color, in the same place.
+        red, blue = (
+            [re.sub(f"^an? ({'|'.join(COLOR_NAMES)}) ", f"a {name} ", e.caption)
+             for e in data]
+            for name in ("red", "blue")
+        )  # fmt: skip
+        assert all(text.startswith("a red ") for text in red)
+        pair = [paint(generator, maps, sv.encode_texts(texts)) for texts in (red, blue)]
+        body = (maps == PART_NAMES.index("body"))[:, None].expand(-1, 3, -1, -1)
+        change = (pair[0] - pair[1]).abs()
+        assert change[body].mean() > 2 * change[~body].mean()
 
 
 # Exercises --------------------------------------------------------------------------
@@ -325,7 +735,10 @@ WRONG = {
             ),
             "under the root",
         ),
-        (spade(lambda x, g, b: F.instance_norm(x, eps=0.0) * (1 + g) + b), "is missing. It is"),
+        (
+            spade(lambda x, g, b: F.instance_norm(x, eps=0.0) * (1 + g) + b),
+            "is missing. It is",
+        ),
         (spade(lambda x, g, b: F.instance_norm(x) * (1 + g) * b), "It is *added*"),
         (spade(lambda x, g, b: (F.instance_norm(x) + b) * (1 + g)), "before the prod"),
         (spade(lambda x, g, b: F.instance_norm(x * (1 + g) + b)), "Normalize first"),
