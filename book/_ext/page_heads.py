@@ -67,7 +67,7 @@ def _promise(doctree: nodes.document) -> str:
 def _contents(app: Sphinx) -> str:
     """The exercises of each chapter, for the front page to count what is done."""
     chapters: dict[str, list[str]] = {}
-    for label, entry in app.env.sphinx_exercise_registry.items():
+    for label, entry in getattr(app.env, "sphinx_exercise_registry", {}).items():
         if entry["type"] == "exercise":
             chapters.setdefault(entry["docname"], []).append(label)
     # "</" would end the script.

@@ -93,6 +93,10 @@ class Course(Domain):
     }
     initial_data: ClassVar = {"objects": []}
 
+    def get_type_name(self, kind: ObjType, primary: bool = False) -> str:
+        """What stands behind a name that was found: "function, in Masks"."""
+        return kind.lname
+
     def clear_doc(self, docname: str) -> None:
         """Forget a page that is read anew."""
         objects = self.data["objects"]
@@ -112,23 +116,52 @@ class Course(Domain):
 def note_objects(app: Sphinx, doctree: nodes.document) -> None:
     """Note what a page that has been read defines, and mark its places."""
     page = app.env.docname
-    noted = app.env.get_domain("course").data["objects"]
-    for block in doctree.findall(nodes.literal_block):
+    places = {**_functions(app, doctree), **_terms(doctree)}
+    app.env.get_domain("course").data["objects"] += [
+        (name, kind, page, anchor) for name, (kind, anchor) in places.items()
+    ]
+
+
+def _functions(app: Sphinx, doctree: nodes.document) -> dict[str, tuple[str, str]]:
+    """What a chapter shows the source of, and what else there is in its module.
+
+    Returns:
+        The kind and the place of each: its source, or the first code that calls it.
+    """
+    blocks = list(doctree.findall(nodes.literal_block))
+    found: dict[str, tuple[str, nodes.Element | None]] = {}
+    for block in blocks:
         shown = re.match(r"(?:@.*\n)*(def|class) (\w+)", block.astext())
         if shown and _is_output(block):
-            kind = "function" if shown[1] == "def" else "class"
-            anchor = f"def-{shown[2]}"
-            one = (shown[2], kind, page, anchor)
-            if one not in noted:  # shown twice, it is found where it comes first
-                block["ids"].append(anchor)
-                noted.append(one)
-    for section in doctree.findall(nodes.section):
-        if section[0].astext().startswith("In Chinese"):
-            for row in section.findall(nodes.row):
-                cells = [cell.astext() for cell in row.findall(nodes.entry)]
-                if re.search(f"[{HAN}]", cells[1]):
-                    term = f"{cells[0]} · {cells[1]}".replace(".", "")
-                    noted.append((term, "term", page, section["ids"][0]))
+            found.setdefault(shown[2], (shown[1], block))
+    module = Path(app.srcdir, "lesson_utils", f"{Path(app.env.docname).name}.py")
+    text = module.read_text("utf-8") if module.is_file() else ""
+    for kind, name in re.findall(r"(?m)^(def|class) ([a-zA-Z]\w*)", text):
+        calls = (b for b in blocks if re.search(rf"\b{name}\(", b.astext()))
+        found.setdefault(name, (kind, next(calls, None)))
+    places = {}
+    for name, (kind, block) in found.items():
+        anchor = f"def-{name}" if block is not None else ""
+        if anchor:
+            block["ids"].append(anchor)
+        places[name] = ("function" if kind == "def" else "class", anchor)
+    return places
+
+
+def _terms(doctree: nodes.document) -> dict[str, tuple[str, str]]:
+    """The rows of a chapter's table of terms, in both languages."""
+    rows = (
+        (section["ids"][0], [cell.astext() for cell in row.findall(nodes.entry)])
+        for section in doctree.findall(nodes.section)
+        if section[0].astext().startswith("In Chinese")
+        for row in section.findall(nodes.row)
+    )
+    return {
+        # A full stop would divide a name into what it belongs to and itself.
+        f"{cells[0]} · {cells[1]}".replace(".", ""): ("term", anchor)
+        for anchor, cells in rows
+        if re.search(f"[{HAN}]", cells[1])
+    }
 
 
 def _is_output(node: nodes.Node) -> bool:
@@ -152,28 +185,35 @@ def write_text(
     file.write_text(f"Excerpts.take(...{text})\n", "utf-8")
 
 
-def _pieces(doctree: nodes.document) -> Iterator[tuple[str, str]]:
-    """What is read on a page, piece by piece, each with the place it begins a part of.
+def _pieces(doctree: nodes.document) -> Iterator[tuple[str, str, int]]:
+    """What is read on a page, piece by piece.
 
-    Formulas, which would be TeX, are left out.
+    Yields:
+        The place, if a part of the page begins here; the text without formulas, which
+        would be TeX; and 1 for code.
     """
     place = ""
-    blocks = (nodes.paragraph, nodes.title, nodes.literal_block, nodes.term)
+    blocks = (nodes.paragraph, nodes.title, nodes.literal_block, nodes.term, nodes.row)
     for node in doctree.findall():
         if isinstance(node, nodes.section) and node["ids"]:
             place = node["ids"][0]
-        elif isinstance(node, blocks):
+        if not isinstance(node, blocks) or isinstance(node.parent, nodes.entry):
+            continue
+        cells = node.children if isinstance(node, nodes.row) else [node]
+        text = " · ".join(filter(None, map(_words, cells)))
+        if text:
+            # The first of several places: the others lead to the top of the page.
             here = next(
                 (name for name in node["ids"] if name.startswith("def-")), place
             )
-            words = (
-                text.astext()
-                for text in node.findall(nodes.Text)
-                if not isinstance(text.parent, nodes.math)
-            )
-            if text := " ".join("".join(words).split()):
-                yield here, text
-                place = ""
+            yield here, text, int(isinstance(node, nodes.literal_block))
+            place = ""
+
+
+def _words(node: nodes.Element) -> str:
+    texts = node.findall(nodes.Text)
+    words = (text.astext() for text in texts if not isinstance(text.parent, nodes.math))
+    return " ".join("".join(words).split())
 
 
 def setup(app: Sphinx) -> None:

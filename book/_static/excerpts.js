@@ -16,13 +16,13 @@ const Excerpts = (() => {
     .filter((word, _, all) => all.length === 1 || !stopwords.includes(word))
     .map((word) => stemmer.stemWord(word)));
 
-  /** Where the words of the query stand in a text: [start, end] of each. */
+  /** Where the words of the query stand in a text: [start, end, which] of each. */
   function matches(text) {
     const found = [];
     for (const { 0: word, index } of text.matchAll(/[\p{Letter}\p{Number}_]+/gu))
-      if (hit(word)) found.push([index, index + word.length]);
+      if (hit(word)) found.push([index, index + word.length, hit(word)]);
     for (const run of chinese)
-      for (const { index } of text.matchAll(run)) found.push([index, index + run.length]);
+      for (const { index } of text.matchAll(run)) found.push([index, index + run.length, run]);
     return found.sort(([a], [b]) => a - b);
   }
 
@@ -31,22 +31,22 @@ const Excerpts = (() => {
     if (!known.has(word)) {
       const stem = stemmer.stemWord(word.toLowerCase());
       // As the search itself does, a part of a longer word counts.
-      const parts = [...wanted].some((one) => one.length > 2 && stem.includes(one));
-      known.set(word, wanted.has(stem) || parts);
+      const part = [...wanted].find((one) => one.length > 2 && stem.includes(one));
+      known.set(word, wanted.has(stem) ? stem : part);
     }
     return known.get(word);
   }
 
-  /** The piece with most of the query's words, the first of equals; after a place. */
+  /** The piece with most of the query's words; of equals prose, and the first. */
   function best(pieces, anchor) {
     const begin = Math.max(pieces.findIndex(([place]) => place === anchor), 0);
     let most = 0, chosen = null;
-    for (const [, text] of pieces.slice(anchor ? begin : 0)) {
-      const words = matches(text);
-      const kinds = new Set(words.map(([start, end]) => text.slice(start, end).toLowerCase()));
-      if (kinds.size > most) [most, chosen] = [kinds.size, { text, words }];
+    for (const [, text, isCode] of pieces.slice(begin)) {
+      const words = matches(text), kinds = new Set(words.map(([, , which]) => which));
+      const worth = kinds.size - (isCode ? 0.5 : 0);
+      if (worth > most) [most, chosen] = [worth, { text, words }];
     }
-    return chosen ?? { text: pieces[anchor ? begin : 0]?.[1] ?? "", words: [] };
+    return chosen ?? { text: pieces[begin]?.[1] ?? "", words: [] };
   }
 
   function excerpt({ text, words }) {

@@ -7,7 +7,8 @@
   const KEY = "look-closer-progress";
   const root = new URL(document.documentElement.dataset.content_root, location.href);
   const page = DOCUMENTATION_OPTIONS.pagename;
-  const article = document.querySelector("article.bd-article");
+  const article = document.querySelector("article.bd-article") // the page of results has none
+    ?? document.createElement("article");
   const exercises = [...article.querySelectorAll(".exercise.admonition[id]")];
   const questions = [...article.querySelectorAll(".lc-quiz-question")];
   const isChapter = exercises.length > 0 && questions.length > 0;
