@@ -97,9 +97,10 @@ def slim(script: str) -> str:
     Returns:
         What a browser understands alike.
     """
-    script = re.sub(r"(?m)^\s*/\*.*?\*/", "", script, flags=re.DOTALL)
-    script = re.sub(r"(?m)(^|\s)//.*$", "", script)
-    parts = re.split(r'(`[^`]*`|"[^"\n]*")', script)
+    string = r'`[^`]*`|"[^"\n]*"'
+    comment = re.compile(rf"({string})|/\*.*?\*/|//[^\n]*", re.DOTALL)
+    script = comment.sub(lambda found: found[1] or "", script)
+    parts = re.split(f"({string})", script)
     for index in range(0, len(parts), 2):  # between strings
         code = re.sub(r"\s+", " ", parts[index])
         parts[index] = re.sub(r" ?([^\w\s$#/]) ?", r"\1", code)

@@ -28,6 +28,12 @@ def site(html: Path) -> Iterator[str]:
         yield address
 
 
+@pytest.fixture(params=["http", "file"])
+def address(request: pytest.FixtureRequest, site: str, html: Path) -> str:
+    """The book as it is served, and as it is opened by a double click."""
+    return site if request.param == "http" else f"{html.as_uri()}/"
+
+
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     """The system's Chromium."""
