@@ -1,15 +1,15 @@
 /* A browser may refuse to keep anything for a page, or have no room left. The theme, the
-   search and the reader's progress all ask for localStorage; where it cannot be had, they
-   get one that forgets everything with the page, and no script fails.
+   search and the reader's progress all ask for storage; where it cannot be had, they get
+   one that forgets everything with the page, and no script fails.
 
    Loaded before all others. data-storage on <html> says which it is: kept, refused, full. */
 
 "use strict";
 
-(() => {
+for (const name of ["sessionStorage", "localStorage"]) {
   let store = null, state = "kept";
   try {
-    store = window.localStorage;
+    store = window[name];
     const trial = "look-closer-trial";
     store.setItem(trial, "x".repeat(1000));
     store.removeItem(trial);
@@ -25,7 +25,7 @@
         store?.removeItem(key);
       },
     };
-    Object.defineProperty(window, "localStorage", { value });
+    Object.defineProperty(window, name, { value });
   }
-  document.documentElement.dataset.storage = state;
-})();
+  document.documentElement.dataset.storage = state; // of the last, which keeps progress
+}
