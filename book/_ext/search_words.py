@@ -80,7 +80,8 @@ class SearchBook(SearchEnglish):
         word = word.lower()
         for pattern, spelling in SPELLINGS:
             word = re.sub(pattern, spelling.replace("$", "\\"), word, count=1)
-        return super().stem(word)
+        # Short words, and -logi: what the page's program does, and Python's does not.
+        return re.sub("logi$", "log", super().stem(word)) if len(word) > 2 else word
 
 
 class Course(Domain):

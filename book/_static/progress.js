@@ -153,7 +153,7 @@
 
   /** A sign beside each link to what is done, in the lists of chapters and exercises. */
   function mark(all) {
-    for (const link of document.querySelectorAll("nav.bd-links a, article table a")) {
+    for (const link of document.querySelectorAll("nav.bd-links a[href], article table a[href]")) {
       const { pathname, hash } = new URL(link.href);
       const name = decodeURI(pathname.slice(root.pathname.length)).replace(/\.html$/, "");
       const done = hash.length > 1 ? all.exercises[hash.slice(1)] : all.chapters[name];

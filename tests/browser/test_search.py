@@ -1,6 +1,5 @@
 """The search finds: two spellings, Chinese, names of functions; excerpts everywhere."""
 
-import json
 import re
 
 import pytest
@@ -59,10 +58,12 @@ def search(open_page):
         ("upsampling", "book/foundations/upsampling.html", "upsampling"),
     ],
 )
-def test_the_first_result_is_the_place(query, first, marked, address, search):
+def test_the_first_result_is_the_place(query, first, marked, address, search, html):
     results = search(address, query)
     href, text, marks = results[0]
     assert href == first
+    page, _, anchor = first.partition("#")
+    assert not anchor or f'id="{anchor}"' in (html / page).read_text("utf-8")
     assert marked.lower() in [mark.lower() for mark in marks]
     assert len(text) > len(query)
     assert all(marks for _, _, marks in results)  # each says why it is there
@@ -101,9 +102,9 @@ def test_what_stands_nowhere_is_not_found(open_page, site):
 
 
 def test_pages_and_queries_are_cut_into_the_same_words(words, html, open_page, site):
-    index = (html / "searchindex.js").read_text("utf-8")
-    terms = json.loads(index[index.index("(") + 1 : index.rindex(")")])["terms"]
-    terms = sorted({term.lower() for term in terms})  # as a query comes
+    # All words of the book, as a query would have them.
+    text = "".join(p.read_text("utf-8") for p in (html / "_texts").rglob("*.js"))
+    terms = sorted({term.lower() for term in words.split(text)})
     assert len(terms) > 3000
     pairs = [spelling for pair in PAIRS for spelling in pair]
     page = open_page(site, "search.html").page
