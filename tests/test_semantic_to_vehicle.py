@@ -1,5 +1,6 @@
 """Vehicles from words and maps: layers by hand and by torch, the painter, exercises."""
 
+import json
 import re
 from functools import partial
 from itertools import pairwise
@@ -13,9 +14,11 @@ from torchmetrics.functional.classification import multiclass_jaccard_index
 
 from lesson_utils import semantic_to_vehicle as sv
 from lesson_utils.checks import semantic_to_vehicle as checks
+from lesson_utils.common.backbones import WEIGHTS
 from lesson_utils.common.painting import paint
 from lesson_utils.common.segmenting import segment
 from lesson_utils.common.sentences import END, PAD, START, UNKNOWN
+from lesson_utils.common.studies import read_study
 from lesson_utils.data.vehicle_judges import (
     answers,
     attribute_labels,
@@ -820,3 +823,65 @@ WRONG = {
 class TestExercises(ExerciseTests):
     checks, right, wrong = checks, RIGHT, WRONG
     plain, library = PLAIN, LIBRARY
+
+
+class TestStudy:
+    rows = read_study("semantic_to_vehicle")["rows"]
+
+    def of(self, part: str) -> list[dict]:
+        return [row for row in self.rows if row["part"] == part]
+
+    def mean(self, part: str, split: str, name: str) -> float:
+        values = [row[split][name] for row in self.of(part)]
+        return sum(values) / len(values)
+
+    def test_three_seeds_of_all_that_is_trained(self):
+        trained = ("painter", "all parts", "no SPADE", "no gates", "no word attention")
+        for part in (*trained, "batch norm"):
+            assert [row["seed"] for row in self.of(part)] == [0, 1, 2], part
+
+    def test_the_page_says_what_the_painters_rows_say(self):
+        for split in ("seen", "held out"):
+            ceiling = self.of("real")[0][split]["mean IoU"]
+            for row in self.of("painter"):
+                reached, floor = row[split]["mean IoU"], row[split]["shuffled"]
+                assert reached / ceiling > 0.97
+                assert (reached - floor) / (ceiling - floor) > 0.955
+                assert row[split]["color"] > 0.99
+                assert row[split]["time"] == row[split]["ground"] == 1.0
+                assert row[split]["extra"] < self.of("real")[0][split]["extra"] - 0.02
+        for row in self.of("painter"):
+            assert abs(row["kernel distance"]) < 0.005
+            assert 0.4 < row["sky differs"] / self.of("real")[0]["sky differs"] < 0.6
+
+    def test_the_page_says_what_the_ablation_says(self):
+        whole = {
+            name: self.mean("all parts", "seen", name) for name in ("mean IoU", "color")
+        }
+        assert self.mean("no SPADE", "seen", "mean IoU") < whole["mean IoU"] - 0.2
+        assert (
+            0.1 < self.mean("no SPADE", "seen", "color") < 0.16
+        )  # one of eight: 0.125
+        assert self.mean("no word attention", "seen", "color") < whole["color"] - 0.4
+        assert (
+            self.mean("no word attention", "seen", "mean IoU")
+            > whole["mean IoU"] - 0.03
+        )
+        assert self.mean("no gates", "seen", "color") > whole["color"]
+        assert self.mean("no gates", "seen", "mean IoU") > whole["mean IoU"]
+        for split in ("seen", "held out"):
+            worst = min(row[split]["color"] for row in self.of("batch norm"))
+            assert worst > self.mean("all parts", split, "color") + 0.1
+
+    def test_weights_are_those_of_the_first_seed(self):
+        card = json.loads((WEIGHTS / "vehicle_painter.json").read_text("utf-8"))
+        assert card["seed"] == 0
+        assert (
+            card["held_out"]["mean_iou"]
+            == self.of("painter")[0]["held out"]["mean IoU"]
+        )
+        sizes = [
+            (WEIGHTS / f"{name}.safetensors").stat().st_size
+            for name in ("vehicle_painter", "vehicle_judges")
+        ]
+        assert sum(sizes) < 6_000_000
