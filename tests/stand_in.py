@@ -74,9 +74,6 @@ class StandIn(Tensor):
             wrap = cls
         else:  # such as .cpu()
             wrap = _same
-        if function is torch.ops.aten.view.default:
-            # A GRU is taken apart there, into steps that count on its own kernels'.
-            args = (StandIn(args[0].inner.contiguous()), *args[1:])
         if function is torch.ops.aten._to_copy.default:
             kwargs.setdefault("device", "cpu")
         result = function(*tree_map(_inside, args), **tree_map(_inside, kwargs))
