@@ -50,6 +50,10 @@ def spatially_adaptive_norm(
     sizes = dict(zip("BCHW", features.shape, strict=True))
     require_shape("gain", gain, "B C H W", **sizes)
     require_shape("bias", bias, "B C H W", **sizes)
+    if sizes["H"] * sizes["W"] < 2:
+        raise ValueError(
+            f"features must have at least two places, got {tuple(features.shape)}"
+        )
     return F.instance_norm(features, eps=eps) * (1 + gain) + bias
 
 

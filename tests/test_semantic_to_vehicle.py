@@ -101,7 +101,7 @@ class TestSpatiallyAdaptiveNorm:
             ((good, good[:, :1], good), r"gain must be \(2, 3, 4, 4\)"),
             ((good, good, good[..., :1]), r"bias must be \(2, 3, 4, 4\)"),
             ((good.long(), good, good), "floating point"),
-            ((good[..., :1, :1],) * 3, "more than 1 spatial"),
+            ((good[..., :1, :1],) * 3, "must have at least two places"),
         ):
             with pytest.raises(ValueError, match=words):
                 sv.spatially_adaptive_norm(*bad)

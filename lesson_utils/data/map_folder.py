@@ -149,12 +149,8 @@ def _captions(table: Path) -> dict[str, str]:
             continue
         name, tab, sentence = line.partition("\t")
         if not (name and tab) or name in found:
-            rule = (
-                "must name a picture once" if name in found else "must be <name><TAB>"
-            )
-            raise ValueError(
-                f"captions.txt {rule}, then a sentence, got {line!r} in line {number}"
-            )
+            rule = "name each picture once" if name in found else "be <name><TAB>…"
+            raise ValueError(f"captions.txt must {rule}, got {line!r} in line {number}")
         found[name] = sentence.strip()
     return found
 
@@ -171,7 +167,7 @@ def _require_fitting(image: Path, parts: Path, *, num_parts: int) -> None:
             )
         if numbers.mode not in _ONE_CHANNEL:
             raise ValueError(
-                f"maps must have one channel, the number of each pixel's part, got mode "
+                f"maps must have one channel, the number of a pixel's part, got mode "
                 f"{numbers.mode} in {parts.name}"
             )
         largest = int(np.array(numbers).max())
