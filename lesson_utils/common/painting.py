@@ -243,6 +243,7 @@ def train(
         "variety": variety,
         "penalty": penalty,
     }
+    spoiled = {"hidden": hidden, "silent": silent}
     for name, value in weights.items():
         require_not_negative(name, value)
     require_share("silent", silent)
@@ -258,7 +259,7 @@ def train(
         batch_size=batch_size,
         seed=seed,
         schedule=hold_then_fall,
-        settings={"rate": learning_rate, **weights},
+        settings={"rate": learning_rate, **weights, **spoiled},
         **run,
     )
     (painter, judge), (painter_optimizer, judge_optimizer) = (
