@@ -17,6 +17,7 @@ from pypdf.generic import (
     ArrayObject,
     DictionaryObject,
     FloatObject,
+    IndirectObject,
     NameObject,
     NullObject,
     NumberObject,
@@ -235,9 +236,9 @@ def _add_outline(writer: PdfWriter, printed: list[Printed]) -> None:
     for page in printed:
         if page.part and page.part != caption:
             caption = page.part
-            part = writer.add_outline_item(caption, page.first - 1, bold=True)
+            part = _add_entry(writer, caption, page.first)
         parent = part if page.part else None
-        item = writer.add_outline_item(page.title, page.first - 1, parent=parent)
+        item = _add_entry(writer, page.title, page.first, parent)
         if not page.name:
             continue
         for entries in page.sheets.outline:
@@ -245,4 +246,10 @@ def _add_outline(writer: PdfWriter, printed: list[Printed]) -> None:
                 if not isinstance(section, list):
                     number = page.sheets.get_destination_page_number(section)
                     title = section.title.removesuffix("#").strip()
-                    writer.add_outline_item(title, page.first - 1 + number, item)
+                    _add_entry(writer, title, page.first + number, item)
+
+
+def _add_entry(
+    writer: PdfWriter, title: str, number: int, parent: IndirectObject | None = None
+) -> IndirectObject:
+    return writer.add_outline_item(title=title, page_number=number - 1, parent=parent)
