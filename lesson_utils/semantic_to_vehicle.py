@@ -125,7 +125,8 @@ class SpatiallyAdaptiveNorm(nn.Module):
         self, channels: int, condition: int, hidden: int, *, norm: str = "instance"
     ) -> None:
         super().__init__()
-        for name, value in (("channels", channels), ("condition", condition)):
+        sizes = {"channels": channels, "condition": condition, "hidden": hidden}
+        for name, value in sizes.items():
             require_whole(name, value)
         require_choice("norm", norm, NORMS)
         self.batch = nn.BatchNorm2d(channels, affine=False) if norm == "batch" else None
@@ -261,6 +262,9 @@ class Generator(nn.Module):
     ) -> None:
         super().__init__()
         require_whole("image_size", image_size, 8)
+        require_whole("num_parts", num_parts)
+        require_whole("noise", noise, 0)
+        require_choice("norm", norm, NORMS)
         if widths is None:
             require_choice("image_size", image_size, tuple(LEVELS))
             widths = LEVELS[image_size]
@@ -298,7 +302,8 @@ class Generator(nn.Module):
             (B, 3, S, S), in [-1, 1].
 
         Raises:
-            ValueError: shapes that do not fit, a part that does not exist, or NaN.
+            ValueError: shapes that do not fit, a part that does not exist, or, in
+                evaluation mode, NaN.
         """
         return self.paint_and_tell(maps, tokens, noise)[0]
 
@@ -324,6 +329,10 @@ class Generator(nn.Module):
                 f"noise must be {(len(parts), *self.noise_shape)}, got "
                 f"{tuple(noise.shape)}"
             )
+        for name, values in (("maps", parts), ("noise", noise)):
+            # In training the losses tell: each look here would wait for a GPU.
+            if not self.training and not values.isfinite().all():
+                raise ValueError(f"{name} must be finite, got NaN or infinity")
         words, sentence, mask = self.text(tokens)
         if self.ask is None:
             weights, told = None, sentence[:, :, None, None]
@@ -371,10 +380,12 @@ def encode_texts(texts: Sequence[str]) -> Tensor:
         (B, T), int64, of `VOCABULARY`; a word that is not in it becomes <unknown>.
 
     Raises:
-        ValueError: there is no sentence.
+        ValueError: there is no sentence, or one string instead of several.
 
     Source: the definition.
     """
+    if isinstance(texts, str):
+        raise ValueError(f"texts must be a list of sentences, got {texts!r}")
     plain = [text.lower().replace(",", " ") for text in texts]
     return encode_captions(plain, VOCABULARY, allow_empty=True)
 

@@ -70,7 +70,10 @@ def main(arguments: list[str] | None = None) -> None:
             "classes": list(PART_NAMES),
             "data": f"{LARGE['number']:,} drawn vehicles of 96 x 96 pixels",
             "steps": LARGE["steps"],
-            "held_out": first["held out"],
+            "held_out": {
+                name.replace(" ", "_").lower(): value
+                for name, value in first["held out"].items()
+            },
             **trained_on,
         },
         WEIGHTS / "vehicle_painter.safetensors",

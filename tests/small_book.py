@@ -92,7 +92,7 @@ In the order of the list at the side.
 # For teachers
 
 <!-- made by python -m tools.tables -->
-| week | topic | lecture | min | at home | min | exercises, min |
+| week | topic | lecture | min | at home | min | checked exercises |
 |---|---|---|---|---|---|---|
 <!-- end -->
 """,

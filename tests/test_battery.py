@@ -386,6 +386,11 @@ CALLS = {
         ((KEYS, KEYS.softmax(2), TOLD), {"doubly": doubly}) for doubly in (0.0, 0.5)
     ],
     "captioning.doubly_stochastic": [((KEYS.softmax(2), LOOK), {})],
+    "first_steps.convolve": [
+        ((IMAGES[0, 0], IMAGES[0, 1, :3, :2]), {}),
+        ((IMAGES[0, 0], IMAGES[0, 1, :3, :2]), {"stride": 2, "padding": 1}),
+    ],
+    "first_steps.accuracy": [((X, LABELS), {})],
 }
 
 # Public, and not in `CALLS`: why.
@@ -424,12 +429,13 @@ ELSEWHERE = {
         "classification_losses.best_stump",
         *("common.segmenting.train", "common.segmenting.segment"),
         *("metric_learning.train", "margin_softmax.train", "pyramid_pooling.train"),
-        *("infogan.train", "detr.train"),
+        *("infogan.train", "detr.train", "first_steps.train"),
     ),
     "trains: a step of each is taken below": (
         *("dcgan.train", "fine_tuning.train", "single_shot.train"),
     ),
     "takes no tensor": (
+        *("first_steps.split_indices", "first_steps.make_network"),
         *("anchors.anchor_shapes", "anchors.anchor_boxes_at_pixel"),
         *("anchors.anchor_boxes", "anchors.multiscale_anchors"),
         "common.generating.conv_transpose_output_size",
@@ -1361,6 +1367,17 @@ BAD = {
     "common.motion.optical_flow": [
         ((IMAGES, IMAGES), {"window": 4}), ((IMAGES, IMAGES), {"levels": 5}),
         ((IMAGES + 1, IMAGES), {}), ((IMAGES, IMAGES), {"damping": 0.0}),
+    ],
+    "first_steps.convolve": [
+        ((IMAGES[0], X), {}), ((X, X[0]), {}), ((X, MAPS[0, 0]), {}),
+        ((X, X), {"stride": 0}), ((X, X), {"padding": -1}),
+    ],
+    "first_steps.accuracy": [
+        ((X, LABELS[:, None]), {}), ((X, LABELS + 5), {}), ((X[:0], LABELS[:0]), {}),
+        ((X, LABELS.float()), {}), ((X[0], LABELS), {}),
+    ],
+    "first_steps.split_indices": [
+        ((-1, [1.0]), {}), ((3, [1.5, -0.5]), {}), ((3, [0.5]), {}),
     ],
     "channel_attention.squeeze_excite": [
         ((IMAGES, X, X[0, :2], X.T, X[1]), {}),

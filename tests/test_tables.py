@@ -10,7 +10,6 @@ from tests.small_book import ABOUT, CELLS, FACTS, FILES, NOTEBOOK, make_small_bo
 from tools import tables as tool
 from tools.contract import generated
 from tools.contract.generated import BEGIN, END
-from tools.contract.length import exercise_minutes
 from tools.contract.plan import WAYS, WEEKS, Week
 from tools.contract.tree import Tree
 from tools.tables import take_measurements, write_tables
@@ -88,9 +87,8 @@ def test_the_plan_has_the_minutes_of_what_there_is(book, monkeypatch):
     assert write_tables(book.root) == ["book/teachers.md"]
     text = (book.root / "book/teachers.md").read_text("utf-8")
     link = "[](foundations/stencils.ipynb)"
-    minutes = exercise_minutes(book.tree.notebooks[0])
-    assert f"| 1 | Holes | {link} | 11 | | 0 | {minutes} |" in text
-    assert f"| 3 | More | | 0 | {link} | 11 | {minutes} |" in text
+    assert f"| 1 | Holes | {link} | 11 | | 0 | 2 |" in text
+    assert f"| 3 | More | | 0 | {link} | 11 | 2 |" in text
     assert "Ghosts" not in text
 
 

@@ -224,6 +224,16 @@ def _linked(notebook: Notebook) -> str:
     return f"[]({notebook.path.removeprefix('book/')})"
 
 
+def _listed(notebook: Notebook) -> str:
+    return f"- {_linked(notebook)}, {core_minutes(notebook)} min"
+
+
+def _checked(notebook: Notebook) -> set[str]:
+    """The exercises that a chapter checks."""
+    found = (_CHECK.findall(cell.source) for cell in notebook.code)
+    return {name.rpartition(".")[2] for names in found for name in names}
+
+
 def _front(book: Tree) -> str:
     """Cards of the three ways in and of the parts, and the table of all chapters."""
     by_stem = {notebook.stem: notebook for notebook in book.chapters}
@@ -282,7 +292,7 @@ def _weeks(book: Tree) -> str:
         for some in (lecture, at_home):
             row += (", ".join(map(_linked, some)), sum(map(core_minutes, some)))
         rows.append((*row, exercises))
-    head = ("week", "topic", "lecture", "min", "at home", "min", "exercises, min")
+    head = ("week", "topic", "lecture", "min", "at home", "min", "checked exercises")
     return _table(head, rows)
 
 
@@ -291,9 +301,8 @@ def _exercises(book: Tree) -> str:
     for notebook in book.chapters:
         chapter = _linked(notebook)
         checked = {
-            f"{notebook.stem}-{name.rpartition('.')[2]}".replace("_", "-").lower()
-            for cell in notebook.code
-            for name in _CHECK.findall(cell.source)
+            f"{notebook.stem}-{name}".replace("_", "-").lower()
+            for name in _checked(notebook)
         }
         for _, directive in notebook.directives:
             if directive.name != "exercise":
@@ -351,6 +360,8 @@ def _reached(card: dict) -> str:
         return f"{sum(gains) / len(gains):.2f} dB over bicubic"
     if "code_accuracy" in card:
         return f"code accuracy {card['code_accuracy']}, ten categories"
+    if "held_out" in card:
+        return f"mean IoU {card['held_out']['mean_iou']} on held-out colors"
     kind = "words" if "exact_match" in card else "classes"
     over = f"over {len(card['classes'])} {kind}"
     if "accuracy" in card:
