@@ -287,7 +287,7 @@ def _weeks(book: Tree) -> str:
         )
         if not lecture + at_home:
             continue
-        exercises = sum(map(exercise_minutes, [*lecture, *at_home]))
+        exercises = sum(len(_checked(notebook)) for notebook in lecture + at_home)
         row = (number, topic)
         for some in (lecture, at_home):
             row += (", ".join(map(_linked, some)), sum(map(core_minutes, some)))
