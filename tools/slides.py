@@ -59,7 +59,8 @@ SLIDES
 <footer aria-live="polite"></footer>
 <script>
 const slides = [...document.querySelectorAll("section")];
-const at = () => Math.max(slides.findIndex(slide => "#" + slide.id === location.hash), 0);
+const here = slide => "#" + slide.id === location.hash;
+const at = () => Math.max(slides.findIndex(here), 0);
 function show() {
   document.querySelector("footer").textContent = `${at() + 1} / ${slides.length}`;
   slides[at()].focus();
@@ -107,7 +108,8 @@ def core_path(chapter: Notebook) -> NotebookNode:
         made.metadata["slideshow"] = {"slide_type": "slide" if begins else "-"}
         slides.cells.append(made)
         alone = plain
-    return slides
+    # In files texts are lists of lines; reading joins them.
+    return nbformat.reads(nbformat.writes(slides), as_version=4)
 
 
 def _markdown(text: str) -> NotebookNode | None:
