@@ -29,7 +29,7 @@ serve: env  ## serve the built book on loopback
 look: env  ## screenshots of every page into _build/look, with a contact sheet
 	$(VENV) -m tools.look
 
-slides: env  ## each core path as a slide show, into _build/slides
+slides: book  ## each core path as a slide show, into _build/slides
 	$(VENV) -m tools.slides
 
 dist: book  ## the book to take along: zips, a PDF (wants chromium), digests

@@ -45,10 +45,10 @@ section { padding: 4vh 7vw 8vh; }
 section:target, body:not(:has(:target)) section:first-of-type { display: block; }
 h1, h2, h3 { font-family: serif; line-height: 1.2; margin: 0 0 0.6em; }
 pre { font-size: 1.15rem; line-height: 1.4; overflow: auto; padding: 0.8rem; }
-.jp-InputArea pre { background: #f5f2ec; }
+.input_area pre, .highlight { background: #f5f2ec; }
 figure { margin: 0; }
 figure img, img { max-width: 100%; max-height: 66vh; background: #fff; }
-.only-dark, .jp-InputPrompt, .jp-OutputPrompt, .anchor-link { display: none; }
+.prompt, .anchor-link { display: none; }
 table { border-collapse: collapse; font-size: 1.2rem; }
 td, th { padding: 0.2em 0.9em 0.2em 0; text-align: left; vertical-align: top; }
 footer { position: fixed; right: 2vw; bottom: 2vh; font-size: 1rem; color: #6b655a; }
@@ -104,7 +104,9 @@ def core_path(chapter: Notebook) -> NotebookNode:
         if made is None:
             continue
         plain = "plain-version" in cell.tags
+        title_only = slides.cells and re.fullmatch(r"#.*", slides.cells[-1].source)
         begins = not slides.cells or text.startswith("#") or plain or alone
+        begins = begins and not title_only
         made.metadata["slideshow"] = {"slide_type": "slide" if begins else "-"}
         slides.cells.append(made)
         alone = plain
