@@ -18,6 +18,7 @@ from lesson_utils.common.painting import TextEncoder, one_hot_maps
 from lesson_utils.common.require import require_choice, require_shape, require_whole
 from lesson_utils.common.sentences import SPECIAL, encode_captions
 from lesson_utils.data.vehicles import PART_NAMES, WORDS
+from lesson_utils.segmentation_metrics import confusion_matrix, mean_iou
 
 VOCABULARY = (*SPECIAL, *WORDS)
 LEVELS = {32: (64, 64, 48, 32), 96: (128, 128, 96, 64, 48)}  # widths, coarse to fine
@@ -104,6 +105,26 @@ def attend_words(
     scores = queries @ keys.mT / dim**0.5  # (B, N, T)
     weights = scores.masked_fill(~mask[:, None], -torch.inf).softmax(2)
     return weights @ values, weights
+
+
+def map_iou(found: Tensor, asked: Tensor, num_parts: int) -> Tensor:
+    """How well painted pictures keep to the maps they were asked to show.
+
+    Args:
+        found: (B, H, W), whole numbers, the parts that a segmenter sees.
+        asked: (B, H, W), likewise, the maps.
+        num_parts: P.
+
+    Returns:
+        (), intersection over union of each part over the whole batch, averaged over the
+        parts that occur.
+
+    Raises:
+        ValueError: the shapes differ, or a part is not within 0 ... P - 1.
+
+    Source: Long et al., CVPR 2015, section 5, as "mean IU".
+    """
+    return mean_iou(confusion_matrix(found, asked, num_parts))
 
 
 class SpatiallyAdaptiveNorm(nn.Module):
@@ -313,9 +334,9 @@ class Generator(nn.Module):
         """As `forward`, and how much each place listened to each word.
 
         Args:
-            maps: as `forward`.
-            tokens: as `forward`.
-            noise: as `forward`.
+            maps: (B, S, S), or (B, P, S, S), as `forward`.
+            tokens: (B, T), as `forward`.
+            noise: (B, Z, base, base), as `forward`.
 
         Returns:
             (B, 3, S, S), and weights (B, T, S / 4, S / 4); None without attention.

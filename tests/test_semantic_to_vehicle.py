@@ -16,7 +16,7 @@ from lesson_utils.checks import semantic_to_vehicle as checks
 from lesson_utils.common.painting import paint
 from lesson_utils.common.segmenting import segment
 from lesson_utils.common.sentences import END, PAD, START, UNKNOWN
-from lesson_utils.common.vehicle_judges import (
+from lesson_utils.data.vehicle_judges import (
     answers,
     attribute_labels,
     vehicle_judges,
@@ -411,11 +411,11 @@ class TestVehiclePainter:
         segmenter, classifier = vehicle_judges()
         found = segment(segmenter, images)
         scores = [
-            float(checks.map_iou(found, asked, len(PART_NAMES)))
+            float(sv.map_iou(found, asked, len(PART_NAMES)))
             for asked in (maps, maps.roll(1, 0))
         ]
         drawn = torch.stack([each.image for each in data])
-        best = float(checks.map_iou(segment(segmenter, drawn), maps, len(PART_NAMES)))
+        best = float(sv.map_iou(segment(segmenter, drawn), maps, len(PART_NAMES)))
         assert scores[0] > (best + scores[1]) / 2
         right = answers(classifier, images) == attribute_labels(
             [each.attributes for each in data]
@@ -591,7 +591,7 @@ gate = partial(checked, checker=sv.gate_channels)
 
 
 def iou(answer):
-    return checked(answer, checks.map_iou)
+    return checked(answer, sv.map_iou)
 
 
 def mean_of_pictures(found, asked, num_parts):

@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from lesson_utils.common import vehicle_judges as vj
 from lesson_utils.common.segmenting import segment
+from lesson_utils.data import vehicle_judges as vj
 from lesson_utils.data.drawing.vehicle_builds import KINDS
 from lesson_utils.data.vehicles import (
     COLOR_NAMES,
@@ -122,7 +122,7 @@ def judges():
 class TestTheBundledOnes:
     def test_they_are_the_shape_that_is_trained(self, judges):
         assert not any(judge.training for judge in judges)
-        new = vj.new_judges().state_dict()
+        new = vj.Judges().state_dict()
         theirs = torch.nn.ModuleList(judges).state_dict()
         assert {name: value.shape for name, value in new.items()} == {
             name: value.shape for name, value in theirs.items()

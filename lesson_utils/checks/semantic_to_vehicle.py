@@ -20,7 +20,6 @@ from lesson_utils.data.vehicles import (
 )
 from lesson_utils.grading.draws import normal, seeded
 from lesson_utils.grading.exercise import Case, Exercise, Mistake
-from lesson_utils.segmentation_metrics import confusion_matrix, mean_iou
 
 # spatially_adaptive_norm ------------------------------------------------------------
 
@@ -419,26 +418,6 @@ _GATE_CHANNELS = Exercise(
 # map_iou ----------------------------------------------------------------------------
 
 
-def map_iou(found: Tensor, asked: Tensor, num_parts: int) -> Tensor:
-    """How well painted pictures keep to the maps they were asked to show.
-
-    Args:
-        found: (B, H, W), whole numbers, the parts that a segmenter sees.
-        asked: (B, H, W), likewise, the maps.
-        num_parts: P.
-
-    Returns:
-        (), intersection over union of each part over the whole batch, averaged over the
-        parts that occur.
-
-    Raises:
-        ValueError: the shapes differ, or a part is not within 0 ... P - 1.
-
-    Source: Long et al., CVPR 2015, section 5, as "mean IU".
-    """
-    return mean_iou(confusion_matrix(found, asked, num_parts))
-
-
 def _number(answer: Callable[..., Any], *arguments: Any) -> Any:
     """A number, whether it came as one or as a tensor without dimensions."""
     result = answer(*arguments)
@@ -590,7 +569,7 @@ _RECALL = (
 )
 _MAP_IOU = Exercise(
     name="map_iou",
-    solution=map_iou,
+    solution=semantic_to_vehicle.map_iou,
     cases=_iou_cases,
     mistakes=tuple(
         Mistake(hint, partial(_wrong_iou, way=way))

@@ -78,6 +78,9 @@ class PatchDiscriminator(nn.Module):
         num_words: V, of the vocabulary.
         width: channels of the first convolution; twice and four times as many follow.
 
+    Raises:
+        ValueError: `width` is no whole number >= 1.
+
     Source: Isola et al., Image-to-Image Translation with Conditional Adversarial
         Networks, CVPR 2017, section 3.2.2; the sentence, as the set of its words, comes
         in by a product with the last features: Miyato and Koyama, cGANs with Projection
@@ -126,9 +129,10 @@ def feature_matching(fake: Sequence[Tensor], real: Sequence[Tensor]) -> Tensor:
     """How far features of painted pictures are from those of the real ones.
 
     Args:
-        fake: a discriminator's features of generated pictures, one for each layer.
-        real: of the real pictures with the same maps and sentences; no gradient
-            reaches them.
+        fake: a discriminator's features of generated pictures, (B, C, H, W) for each
+            layer.
+        real: (B, C, H, W) each, of the real pictures with the same maps and sentences;
+            no gradient reaches them.
 
     Returns:
         (), the mean over layers of the mean absolute difference.
