@@ -12,6 +12,8 @@ PAGE = (ROOT / "book/teachers.md").read_text("utf-8")
 BLOCKS = re.findall(r"(?ms)^```(python|text)\n(.*?)^```$", PAGE)
 WRONG, OUTCOME, RIGHT, TABLE = (text for _, text in BLOCKS)
 
+CHECK = "check('masked_mean', masked_mean)"
+
 
 def test_the_page_has_two_answers_and_what_they_get():
     assert [kind for kind, _ in BLOCKS] == ["python", "text"] * 2

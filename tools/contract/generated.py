@@ -361,7 +361,9 @@ def _reached(card: dict) -> str:
     if "code_accuracy" in card:
         return f"code accuracy {card['code_accuracy']}, ten categories"
     if "held_out" in card:
-        return f"mean IoU {card['held_out']['mean_iou']} on held-out colors"
+        scores = card["held_out"]
+        found = scores.get("mean_iou", scores.get("mean IoU"))
+        return f"mean IoU {found} on held-out colors"
     kind = "words" if "exact_match" in card else "classes"
     over = f"over {len(card['classes'])} {kind}"
     if "accuracy" in card:
