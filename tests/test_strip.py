@@ -1,4 +1,4 @@
-"""The strip on the front page: small, square, and each picture a way into its chapter."""
+"""The strip on the front page: small, square, each picture a way into its chapter."""
 
 import io
 import re
