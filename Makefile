@@ -9,7 +9,7 @@ export PYTHONPATH = $(CURDIR)
 unexport PYTHONHOME PYTHONOPTIMIZE PYTHONSAFEPATH PYTHONSTARTUP PYTHONWARNINGS
 unexport JUPYTER_PATH MATPLOTLIBRC
 
-.PHONY: help book test lab serve look format bench clean env
+.PHONY: help book test lab serve look slides dist format bench clean env
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -28,6 +28,12 @@ serve: env  ## serve the built book on loopback
 
 look: env  ## screenshots of every page into _build/look, with a contact sheet
 	$(VENV) -m tools.look
+
+slides: book  ## each core path as a slide show, into _build/slides
+	$(VENV) -m tools.slides
+
+dist: book  ## the book to take along: zips, a PDF (wants chromium), digests
+	$(VENV) -m tools.dist
 
 format: env  ## format code and notebooks, strip outputs, write the generated tables
 	$(VENV) -m ruff check --fix .

@@ -18,6 +18,7 @@ parts:
   - caption: Before you start
     chapters:
       - file: book/references
+      - file: book/teachers
       - file: book/exercises
       - file: book/hardware
       - file: book/glossary
@@ -44,9 +45,55 @@ The end.
 All in {cite:p}`shimrat1962algorithm`.
 
 <!-- made by python -m tools.tables -->
+## Three ways in
+
+::::{grid} 1 2 3 3
+:gutter: 3
+
+:::{grid-item-card} Ninety minutes
+*0 chapters, 0 min*
+
+To find out whether this is for you.
+:::
+
+:::{grid-item-card} The ten classic topics
+*0 chapters, 0 min*
+
+What everyone in the field is expected to know.
+:::
+
+:::{grid-item-card} All of it
+*1 chapter, 11 min*
+
+In the order of the list at the side.
+:::
+::::
+
+## The chapters
+
+::::{grid} 1 2 3 3
+:gutter: 3
+
+:::{grid-item-card} Foundations
+*1 chapter, 11 min*
+
+- [](foundations/stencils.ipynb), 11 min
+:::
+::::
+
+:::{dropdown} What you build in each
 | part | chapter | what you build | core path, min |
 |---|---|---|---|
 | Foundations | [](foundations/stencils.ipynb) | a stencil | 11 |
+:::
+<!-- end -->
+""",
+    "book/teachers.md": """\
+# For teachers
+
+<!-- made by python -m tools.tables -->
+| week | topic | lecture | min | at home | min | checked exercises |
+|---|---|---|---|---|---|---|
 <!-- end -->
 """,
     "book/exercises.md": """\

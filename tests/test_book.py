@@ -956,7 +956,7 @@ BROKEN = [
     (
         text.no_machine_is_named,
         lambda b: b.append("book/index.md", "See `/root/data`."),
-        "book/index.md: line 10",
+        "book/index.md: line 48",
         "path of one machine",
     ),
     (

@@ -8,7 +8,10 @@ import pytest
 
 from tests.small_book import ABOUT, CELLS, FACTS, FILES, NOTEBOOK, make_small_book
 from tools import tables as tool
+from tools.contract import generated
 from tools.contract.generated import BEGIN, END
+from tools.contract.plan import WAYS, WEEKS, Week
+from tools.contract.tree import Tree
 from tools.tables import take_measurements, write_tables
 from tools.tidy_notebooks import stripped
 
@@ -74,6 +77,35 @@ def test_the_line_of_facts_is_written_again(book, line):
     assert write_tables(book.root) == []
 
 
+def test_the_plan_has_the_minutes_of_what_there_is(book, monkeypatch):
+    weeks = [
+        Week("Holes", ("ghosts", "stencils"), ()),
+        Week("Ghosts", ("ghosts",), ()),
+        Week("More", (), ("stencils",)),
+    ]
+    monkeypatch.setattr(generated, "WEEKS", weeks)
+    assert write_tables(book.root) == ["book/teachers.md"]
+    text = (book.root / "book/teachers.md").read_text("utf-8")
+    link = "[](foundations/stencils.ipynb)"
+    assert f"| 1 | Holes | {link} | 11 | | 0 | 2 |" in text
+    assert f"| 3 | More | | 0 | {link} | 11 | 2 |" in text
+    assert "Ghosts" not in text
+
+
+def test_every_chapter_is_in_one_week_and_ninety_minutes_are_enough():
+    book = Tree(tool.ROOT)
+    planned = [s for week in WEEKS for s in (*week.lecture, *week.at_home)]
+    assert len(WEEKS) == 10
+    assert len(planned) == len(set(planned))
+    there = {notebook.stem: notebook for notebook in book.chapters}
+    assert there.keys() <= set(planned)
+    ninety, ten, everything = WAYS
+    assert sum(generated.core_minutes(there[stem]) for stem in ninety.stems) <= 90
+    assert len(ten.stems) == 10
+    assert {*ninety.stems, *ten.stems} <= there.keys()
+    assert everything.stems is None
+
+
 def test_what_stands_behind_before_is_the_authors(book):
     book.source("**Before** [arrays](https://example.org)", "**Before** nothing at all")
     assert write_tables(book.root) == []
@@ -86,7 +118,8 @@ def test_a_longer_chapter_changes_its_line_and_both_tables_at_once(book):
     assert "**Core** 13 min" in first_cell(book)
     for page in ("README.md", "book/index.md"):
         text = (book.root / page).read_text("utf-8")
-        assert text == FILES[page].replace("| 11 |", "| 13 |")
+        due = FILES[page].replace("| 11 |", "| 13 |").replace("11 min", "13 min")
+        assert text == due
     assert write_tables(book.root) == []
 
 

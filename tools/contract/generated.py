@@ -18,6 +18,7 @@ from tools.contract.length import (
     words_and_lines,
 )
 from tools.contract.notebook import Notebook
+from tools.contract.plan import WAYS, WEEKS
 from tools.contract.tree import Tree
 
 BEGIN, END = "<!-- made by python -m tools.tables -->", "<!-- end -->"
@@ -145,7 +146,8 @@ def blocks(book: Tree) -> dict[str, str]:
     """
     makers: dict[str, Callable[[Tree], str]] = {
         "README.md": lambda b: _chapters(b, "[{title}]({path})", ""),
-        "book/index.md": lambda b: _chapters(b, "[]({path})", "book/"),
+        "book/index.md": _front,
+        "book/teachers.md": _weeks,
         "book/exercises.md": _exercises,
         "book/hardware.md": _seconds,
         "book/glossary.md": _glossary,
@@ -197,23 +199,110 @@ def _chapters(book: Tree, link: str, folder: str) -> str:
     captions = {file: caption for caption, file in book.toc}
     for notebook in book.chapters:
         caption = captions[notebook.path.removesuffix(".ipynb")]
-        core = re.match(r"\*\*Core\*\* (\d+)", facts_of(notebook) or "")
         place = notebook.path.removeprefix(folder)
         title = link.format(title=notebook.title, path=place)
         part = "" if caption == last else caption
-        rows.append((part, title, notebook.about.get("builds"), core and core[1]))
+        rows.append((part, title, notebook.about.get("builds"), core_minutes(notebook)))
         last = caption
     return _table(("part", "chapter", "what you build", "core path, min"), rows)
+
+
+def core_minutes(notebook: Notebook) -> int:
+    """Minutes of the core path, by the line of facts.
+
+    Args:
+        notebook: a chapter.
+
+    Returns:
+        Those minutes; 0 if the line does not say them.
+    """
+    found = re.match(r"\*\*Core\*\* (\d+)", facts_of(notebook) or "")
+    return int(found[1]) if found else 0
+
+
+def _linked(notebook: Notebook) -> str:
+    return f"[]({notebook.path.removeprefix('book/')})"
+
+
+def _listed(notebook: Notebook) -> str:
+    return f"- {_linked(notebook)}, {core_minutes(notebook)} min"
+
+
+def _checked(notebook: Notebook) -> set[str]:
+    """The exercises that a chapter checks."""
+    found = (_CHECK.findall(cell.source) for cell in notebook.code)
+    return {name.rpartition(".")[2] for names in found for name in names}
+
+
+def _front(book: Tree) -> str:
+    """Cards of the three ways in and of the parts, and the table of all chapters."""
+    by_stem = {notebook.stem: notebook for notebook in book.chapters}
+    ways = []
+    for title, text, stems in WAYS:
+        there = [by_stem[stem] for stem in stems or by_stem if stem in by_stem]
+        links = "" if stems is None else " · ".join(map(_linked, there))
+        ways.append((title, there, [text, links]))
+    parts: dict[str, list[Notebook]] = {}
+    captions = {file: caption for caption, file in book.toc}
+    for notebook in book.chapters:
+        caption = captions[notebook.path.removesuffix(".ipynb")]
+        parts.setdefault(caption, []).append(notebook)
+    cards = [
+        (
+            caption,
+            there,
+            ["\n".join(f"- {_linked(n)}, {core_minutes(n)} min" for n in there)],
+        )
+        for caption, there in parts.items()
+    ]
+    table = _chapters(book, "[]({path})", "book/")
+    return (
+        f"## Three ways in\n\n{_cards(ways)}\n## The chapters\n\n{_cards(cards)}\n"
+        f":::{{dropdown}} What you build in each\n{table}:::\n"
+    )
+
+
+def _cards(cards: list[tuple[str, list[Notebook], list[str]]]) -> str:
+    """Cards beside each other: a title, its chapters' time, and what stands on it."""
+    lines = ["::::{grid} 1 2 3 3\n:gutter: 3\n"]
+    for title, chapters, texts in cards:
+        number = f"{len(chapters)} chapter{'s' * (len(chapters) != 1)}"
+        time = f"{number}, {_hours(sum(map(core_minutes, chapters)))}"
+        content = "\n\n".join(filter(None, [f"*{time}*", *texts]))
+        lines.append(f"\n:::{{grid-item-card}} {title}\n{content}\n:::\n")
+    return "".join([*lines, "::::\n"])
+
+
+def _hours(total: int) -> str:
+    hours, rest = divmod(total, 60)
+    return f"{hours} h {rest} min" if hours and total > 100 else f"{total} min"
+
+
+def _weeks(book: Tree) -> str:
+    by_stem = {notebook.stem: notebook for notebook in book.chapters}
+    rows = []
+    for number, (topic, *stems) in enumerate(WEEKS, 1):
+        lecture, at_home = (
+            [by_stem[s] for s in some if s in by_stem] for some in stems
+        )
+        if not lecture + at_home:
+            continue
+        exercises = sum(len(_checked(notebook)) for notebook in lecture + at_home)
+        row = (number, topic)
+        for some in (lecture, at_home):
+            row += (", ".join(map(_linked, some)), sum(map(core_minutes, some)))
+        rows.append((*row, exercises))
+    head = ("week", "topic", "lecture", "min", "at home", "min", "checked exercises")
+    return _table(head, rows)
 
 
 def _exercises(book: Tree) -> str:
     rows = []
     for notebook in book.chapters:
-        chapter = f"[]({notebook.path.removeprefix('book/')})"
+        chapter = _linked(notebook)
         checked = {
-            f"{notebook.stem}-{name.rpartition('.')[2]}".replace("_", "-").lower()
-            for cell in notebook.code
-            for name in _CHECK.findall(cell.source)
+            f"{notebook.stem}-{name}".replace("_", "-").lower()
+            for name in _checked(notebook)
         }
         for _, directive in notebook.directives:
             if directive.name != "exercise":
@@ -239,7 +328,7 @@ def _exercises(book: Tree) -> str:
 def _seconds(book: Tree) -> str:
     rows = [
         (
-            f"[]({notebook.path.removeprefix('book/')})",
+            _linked(notebook),
             notebook.about.get("seconds"),
             _thousands(notebook.about.get("mib")),
         )
@@ -255,7 +344,7 @@ def _thousands(number: object) -> str:
 def _glossary(book: Tree) -> str:
     rows: dict[str, tuple[str, ...]] = {}
     for notebook in book.chapters:
-        link = f"[]({notebook.path.removeprefix('book/')})"
+        link = _linked(notebook)
         for row in notebook.terms:
             rows.setdefault(row[0].casefold(), (*row, link))
     return _table(
@@ -272,7 +361,9 @@ def _reached(card: dict) -> str:
     if "code_accuracy" in card:
         return f"code accuracy {card['code_accuracy']}, ten categories"
     if "held_out" in card:
-        return f"mean IoU {card['held_out']['mean_iou']} on held-out colors"
+        scores = card["held_out"]
+        found = scores.get("mean_iou", scores.get("mean IoU"))
+        return f"mean IoU {found} on held-out colors"
     kind = "words" if "exact_match" in card else "classes"
     over = f"over {len(card['classes'])} {kind}"
     if "accuracy" in card:
