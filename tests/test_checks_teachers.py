@@ -26,7 +26,7 @@ def test_grade_prints_what_the_page_shows(capsys):
 
 @pytest.mark.timeout(600)
 def test_the_folder_check_prints_what_the_page_shows(tmp_path, capsys):
-    for who, answer in (("seat07", RIGHT), ("seat12", WRONG)):
+    for who, answer in (("s07", RIGHT), ("s12", WRONG)):
         check = (
             "from lesson_utils.checks import check\ncheck('masked_mean', masked_mean)"
         )
