@@ -4,11 +4,43 @@ import pytest
 import torch
 from torch import nn
 
-from lesson_utils.common.classifying import average_over_views, plain_classifier
+from lesson_utils.common.classifying import (
+    average_over_views,
+    plain_classifier,
+    standardize,
+)
 
 
 def random(*shape, seed=0):
     return torch.rand(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+class TestStandardize:
+    def model(self):
+        model = nn.Module()
+        model.register_buffer("mean", torch.tensor([0.5, 0.25, 0]))
+        model.register_buffer("std", torch.tensor([0.5, 0.25, 2]))
+        return model
+
+    def test_by_hand(self):
+        images = torch.ones(2, 3, 1, 2)
+        images[1, :, 0, 1] = 0
+        got = standardize(images, self.model())
+        assert got[0].flatten(1).tolist() == [[1, 1], [3, 3], [0.5, 0.5]]
+        assert got[1].flatten(1).tolist() == [[1, -1], [3, -1], [0.5, 0]]
+
+    def test_bytes_are_what_they_stand_for(self):
+        images = torch.tensor([0, 51, 255], dtype=torch.uint8).view(1, 3, 1, 1)
+        got = standardize(images, self.model())
+        torch.testing.assert_close(got.flatten(), torch.tensor([-1, -0.2, 0.5]))
+
+    def test_a_model_without_them(self):
+        images = torch.full((1, 7), 300.0)
+        assert standardize(images, nn.Flatten()) is images
+
+    def test_refuses_what_is_no_picture(self):
+        with pytest.raises(ValueError, match="images"):
+            standardize(torch.full((1, 3, 2, 2), 2.0), self.model())
 
 
 class TestPlainClassifier:
