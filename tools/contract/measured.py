@@ -72,9 +72,10 @@ def _read(book: Tree, name: str) -> object:
 
 
 def _table(head: tuple[str, ...], rows: list[tuple[object, ...]]) -> str:
-    lines = ["| " + " | ".join(map(str, row)) + " |\n" for row in (head, *rows)]
-    lines.insert(1, "|" + "---|" * len(head) + "\n")
-    return "".join(lines).replace("|  |", "| |")
+    cells = ([f" {cell} " if cell != "" else " " for cell in row] for row in rows)
+    lines = ["|" + "|".join(row) + "|\n" for row in cells]
+    ruled = "|" + "---|" * len(head) + "\n"
+    return "| " + " | ".join(head) + " |\n" + ruled + "".join(lines)
 
 
 def _code(text: str) -> str:
