@@ -18,6 +18,7 @@ from lesson_utils.common.painting import TextEncoder, one_hot_maps
 from lesson_utils.common.require import require_choice, require_shape, require_whole
 from lesson_utils.common.sentences import SPECIAL, encode_captions
 from lesson_utils.data.vehicles import PART_NAMES, WORDS
+from lesson_utils.segmentation_metrics import confusion_matrix, mean_iou
 
 VOCABULARY = (*SPECIAL, *WORDS)
 LEVELS = {32: (64, 64, 48, 32), 96: (128, 128, 96, 64, 48)}  # widths, coarse to fine
@@ -49,6 +50,10 @@ def spatially_adaptive_norm(
     sizes = dict(zip("BCHW", features.shape, strict=True))
     require_shape("gain", gain, "B C H W", **sizes)
     require_shape("bias", bias, "B C H W", **sizes)
+    if sizes["H"] * sizes["W"] < 2:
+        raise ValueError(
+            f"features must have at least two places, got {tuple(features.shape)}"
+        )
     return F.instance_norm(features, eps=eps) * (1 + gain) + bias
 
 
@@ -106,6 +111,26 @@ def attend_words(
     return weights @ values, weights
 
 
+def map_iou(found: Tensor, asked: Tensor, num_parts: int) -> Tensor:
+    """How well painted pictures keep to the maps they were asked to show.
+
+    Args:
+        found: (B, H, W), whole numbers, the parts that a segmenter sees.
+        asked: (B, H, W), likewise, the maps.
+        num_parts: P.
+
+    Returns:
+        (), intersection over union of each part over the whole batch, averaged over the
+        parts that occur.
+
+    Raises:
+        ValueError: the shapes differ, or a part is not within 0 ... P - 1.
+
+    Source: Long et al., CVPR 2015, section 5, as "mean IU".
+    """
+    return mean_iou(confusion_matrix(found, asked, num_parts))
+
+
 class SpatiallyAdaptiveNorm(nn.Module):
     """`spatially_adaptive_norm`, gain and bias being made of a map by convolutions.
 
@@ -125,7 +150,8 @@ class SpatiallyAdaptiveNorm(nn.Module):
         self, channels: int, condition: int, hidden: int, *, norm: str = "instance"
     ) -> None:
         super().__init__()
-        for name, value in (("channels", channels), ("condition", condition)):
+        sizes = {"channels": channels, "condition": condition, "hidden": hidden}
+        for name, value in sizes.items():
             require_whole(name, value)
         require_choice("norm", norm, NORMS)
         self.batch = nn.BatchNorm2d(channels, affine=False) if norm == "batch" else None
@@ -261,6 +287,9 @@ class Generator(nn.Module):
     ) -> None:
         super().__init__()
         require_whole("image_size", image_size, 8)
+        require_whole("num_parts", num_parts)
+        require_whole("noise", noise, 0)
+        require_choice("norm", norm, NORMS)
         if widths is None:
             require_choice("image_size", image_size, tuple(LEVELS))
             widths = LEVELS[image_size]
@@ -298,7 +327,8 @@ class Generator(nn.Module):
             (B, 3, S, S), in [-1, 1].
 
         Raises:
-            ValueError: shapes that do not fit, a part that does not exist, or NaN.
+            ValueError: shapes that do not fit, a part that does not exist, or, in
+                evaluation mode, NaN.
         """
         return self.paint_and_tell(maps, tokens, noise)[0]
 
@@ -308,9 +338,9 @@ class Generator(nn.Module):
         """As `forward`, and how much each place listened to each word.
 
         Args:
-            maps: as `forward`.
-            tokens: as `forward`.
-            noise: as `forward`.
+            maps: (B, S, S), or (B, P, S, S), as `forward`.
+            tokens: (B, T), as `forward`.
+            noise: (B, Z, base, base), as `forward`.
 
         Returns:
             (B, 3, S, S), and weights (B, T, S / 4, S / 4); None without attention.
@@ -324,6 +354,10 @@ class Generator(nn.Module):
                 f"noise must be {(len(parts), *self.noise_shape)}, got "
                 f"{tuple(noise.shape)}"
             )
+        for name, values in (("maps", parts), ("noise", noise)):
+            # In training the losses tell: each look here would wait for a GPU.
+            if not self.training and not values.isfinite().all():
+                raise ValueError(f"{name} must be finite, got NaN or infinity")
         words, sentence, mask = self.text(tokens)
         if self.ask is None:
             weights, told = None, sentence[:, :, None, None]
@@ -371,10 +405,12 @@ def encode_texts(texts: Sequence[str]) -> Tensor:
         (B, T), int64, of `VOCABULARY`; a word that is not in it becomes <unknown>.
 
     Raises:
-        ValueError: there is no sentence.
+        ValueError: there is no sentence, or one string instead of several.
 
     Source: the definition.
     """
+    if isinstance(texts, str):
+        raise ValueError(f"texts must be a list of sentences, got {texts!r}")
     plain = [text.lower().replace(",", " ") for text in texts]
     return encode_captions(plain, VOCABULARY, allow_empty=True)
 

@@ -24,10 +24,9 @@ from lesson_utils.common.painting import PatchDiscriminator, paint, train
 from lesson_utils.common.segmenting import segment
 from lesson_utils.common.studies import machine
 from lesson_utils.common.training import average_weights
-from lesson_utils.common.vehicle_judges import QUESTIONS, answers, vehicle_judges
+from lesson_utils.data.vehicle_judges import QUESTIONS, answers, vehicle_judges
 from lesson_utils.data.vehicles import PART_NAMES
-from lesson_utils.segmentation_metrics import confusion_matrix, mean_iou
-from lesson_utils.semantic_to_vehicle import VOCABULARY, Generator
+from lesson_utils.semantic_to_vehicle import VOCABULARY, Generator, map_iou
 from studies.skeleton import Study, write_weights
 from studies.vehicle_judges import TEST_SEED, Drawn, draw, trained
 
@@ -70,7 +69,10 @@ def main(arguments: list[str] | None = None) -> None:
             "classes": list(PART_NAMES),
             "data": f"{LARGE['number']:,} drawn vehicles of 96 x 96 pixels",
             "steps": LARGE["steps"],
-            "held_out": first["held out"],
+            "held_out": {
+                name.replace(" ", "_").lower(): value
+                for name, value in first["held out"].items()
+            },
             **trained_on,
         },
         WEIGHTS / "vehicle_painter.safetensors",
@@ -229,7 +231,7 @@ def features(classifier: nn.Module, images: Tensor) -> Tensor:
 
 
 def _iou(found: Tensor, asked: Tensor) -> float:
-    return round(mean_iou(confusion_matrix(found, asked, len(PART_NAMES))).item(), 3)
+    return round(map_iou(found, asked, len(PART_NAMES)).item(), 3)
 
 
 def _like(one: Drawn, other: Drawn) -> tuple[Tensor, Tensor]:

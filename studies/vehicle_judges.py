@@ -24,12 +24,12 @@ from lesson_utils.common import segmenting
 from lesson_utils.common.backbones import WEIGHTS
 from lesson_utils.common.schedules import one_cycle
 from lesson_utils.common.training import Run
-from lesson_utils.common.vehicle_judges import (
+from lesson_utils.data.vehicle_judges import (
     QUESTIONS,
     AttributeNet,
+    Judges,
     answers,
     attribute_labels,
-    new_judges,
 )
 from lesson_utils.data.vehicles import PART_NAMES, Vehicles
 from lesson_utils.segmentation_metrics import confusion_matrix, mean_iou
@@ -91,7 +91,7 @@ def trained(
     """Both judges, in evaluation mode."""
     seen = draw(number, TRAIN_SEED, size=size)
     torch.manual_seed(TRAIN_SEED)
-    segmenter, classifier = network = new_judges()
+    segmenter, classifier = network = Judges()
     segmenting.train(
         segmenter,
         seen.images,

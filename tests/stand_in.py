@@ -139,6 +139,10 @@ class _Moving(TorchFunctionMode):
             return (first * second).sum(kwargs.get("dim", 1))
         if function is F.one_hot and isinstance(args[0], StandIn):
             return StandIn(F.one_hot(args[0].inner, *args[1:], **kwargs))
+        if function is torch._VF.gru and isinstance(args[0], StandIn) and args[-1]:
+            # Batch first, it transposes in place, which no wrapper can follow.
+            words, last = function(args[0].transpose(0, 1), *args[1:-1], False)
+            return words.transpose(0, 1), last
         if function in (Tensor.to, Tensor.new_tensor):
             return self._moved(function, args, kwargs)
         return function(*args, **kwargs)

@@ -386,6 +386,26 @@ CALLS = {
         ((KEYS, KEYS.softmax(2), TOLD), {"doubly": doubly}) for doubly in (0.0, 0.5)
     ],
     "captioning.doubly_stochastic": [((KEYS.softmax(2), LOOK), {})],
+    "first_steps.convolve": [
+        ((IMAGES[0, 0], IMAGES[0, 1, :3, :2]), {}),
+        ((IMAGES[0, 0], IMAGES[0, 1, :3, :2]), {"stride": 2, "padding": 1}),
+    ],
+    "first_steps.accuracy": [((X, LABELS), {})],
+    "semantic_to_vehicle.spatially_adaptive_norm": [
+        ((IMAGES, IMAGES.flip(0), IMAGES.flip(1)), {}),
+    ],
+    "semantic_to_vehicle.gate_channels": [((IMAGES, X[:, :3]), {})],
+    "semantic_to_vehicle.attend_words": [
+        ((KEYS, KEYS.flip(1), KEYS[..., :3], LOOK), {}),
+    ],
+    "semantic_to_vehicle.map_iou": [
+        ((SEGMENTED[None], SEGMENTED.flip(0)[None], 3), {}),
+    ],
+    "common.painting.one_hot_maps": [((SEGMENTED[None], 3), {}), ((IMAGES, 3), {})],
+    "common.painting.feature_matching": [
+        (([IMAGES, X], [IMAGES.flip(0), X.flip(1)]), {}),
+    ],
+    "common.painting.alike": [((IMAGES, IMAGES.flip(0), X, X.flip(0)), {})],
 }
 
 # Public, and not in `CALLS`: why.
@@ -406,7 +426,7 @@ ELSEWHERE = {
         *("common.generating.sample", "common.training.average_weights"),
         *("scaling_out.average_gradients", "scaling_out.average_in_backward"),
         "scaling_out.ring_all_reduce",
-        *("generating.gradient_penalty", "detr.predict"),
+        *("common.generating.gradient_penalty", "detr.predict"),
         *("fine_tuning.find_head", "fine_tuning.replace_head", "fine_tuning.freeze"),
         *("fine_tuning.unfreeze", "fine_tuning.parameter_groups"),
         *("fine_tuning.hold_statistics", "common.embedding.embed"),
@@ -414,7 +434,7 @@ ELSEWHERE = {
         *("style_transfer.extract_features", "style_transfer.lbfgs"),
         *("captioning.greedy", "captioning.next_words", "captioning.beam_search"),
         *("receptive_field.layers_of", "receptive_field.effective_receptive_field"),
-        *("infogan.train_step", "common.codes.read_codes"),
+        *("infogan.train_step", "common.codes.read_codes", "common.painting.paint"),
     ),
     "trains where its networks are: by the tests of their modules": (
         *("gan.train", "mc_loss.train", "style_transfer.transfer", "upsampling.train"),
@@ -424,12 +444,14 @@ ELSEWHERE = {
         "classification_losses.best_stump",
         *("common.segmenting.train", "common.segmenting.segment"),
         *("metric_learning.train", "margin_softmax.train", "pyramid_pooling.train"),
-        *("infogan.train", "detr.train"),
+        *("infogan.train", "detr.train", "first_steps.train"),
     ),
     "trains: a step of each is taken below": (
         *("dcgan.train", "fine_tuning.train", "single_shot.train"),
+        "common.painting.train",
     ),
     "takes no tensor": (
+        *("first_steps.split_indices", "first_steps.make_network"),
         *("anchors.anchor_shapes", "anchors.anchor_boxes_at_pixel"),
         *("anchors.anchor_boxes", "anchors.multiscale_anchors"),
         "common.generating.conv_transpose_output_size",
@@ -464,6 +486,7 @@ ELSEWHERE = {
         *("captioning.scene_captioner", "common.sentences.encode_captions"),
         *("common.sentences.clipped_counts", "common.sentences.bleu"),
         "common.sentences.decode_caption",
+        *("semantic_to_vehicle.vehicle_painter", "semantic_to_vehicle.encode_texts"),
     ),
     "moves to a device: by the tests of its module": ("data_loading.move",),
 }
@@ -699,6 +722,7 @@ EXTREMES = {
 NOT_EXTREME = {
     ("common.generating.kernel_distance", "huge"): "the cube leaves float32",
     ("common.transformer.multi_head_attention", "huge"): "products leave float32",
+    ("semantic_to_vehicle.attend_words", "huge"): "products leave float32",
     ("mc_loss.peak_hits", "flat"): "no map has a peak: NaN, as it says",
     ("classification_losses.exponential_loss", "large"): "infinite, as it says",
     ("segmentation_metrics.boundary_iou", "flat"): "of two empty masks NaN, as it says",
@@ -798,6 +822,32 @@ class TestAStepOnAnotherDevice:
             )  # fmt: skip
         assert math.isfinite(history["generator_loss"][0])
 
+    def test_painting(self, monkeypatch):
+        from lesson_utils.common import painting
+        from lesson_utils.semantic_to_vehicle import Generator
+
+        plain = torch.optim.Adam
+        monkeypatch.setattr(
+            torch.optim, "Adam", lambda *a, fused=False, **k: plain(*a, **k)
+        )
+        painter, judge = painter_and_judge(Generator)
+        with stand_in():
+            history = painting.train(
+                painter, judge, rand(4, 3, 16, 16), torch.ones(4, 16, 16).long(),
+                TOLD[:1].expand(4, -1), steps=1, batch_size=4, progress=False,
+                fabric=StandInFabric(),
+            )  # fmt: skip
+        assert math.isfinite(history["generator"][0])
+
+
+def painter_and_judge(kind):
+    """Small ones, of 16 x 16 pixels and three parts."""
+    painting = importlib.import_module("lesson_utils.common.painting")
+    return (
+        kind(16, widths=(4, 4), num_parts=3, dim=4, noise=2),
+        painting.PatchDiscriminator(3, 99, width=2),
+    )
+
 
 NAN, INF = math.nan, math.inf
 WRONG = torch.tensor([[3.0, 0, 1, 1]])  # x2 < x1
@@ -819,6 +869,8 @@ PLAIN_NET = nn.Sequential(nn.Flatten(), nn.Linear(192, 192))
 HEAD = importlib.import_module("lesson_utils.margin_softmax").MarginHead(
     192, 2, loss="cosface", margin=0.1, scale=4
 )
+PAINTERS = painter_and_judge(function("semantic_to_vehicle.Generator"))
+PAINTED = rand(2, 3, 16, 16), torch.ones(2, 16, 16).long(), TOLD
 LAYER = importlib.import_module("lesson_utils.receptive_field").Layer(3)
 CODE_READER = importlib.import_module("lesson_utils.infogan").DiscriminatorAndQ()
 
@@ -1362,6 +1414,17 @@ BAD = {
         ((IMAGES, IMAGES), {"window": 4}), ((IMAGES, IMAGES), {"levels": 5}),
         ((IMAGES + 1, IMAGES), {}), ((IMAGES, IMAGES), {"damping": 0.0}),
     ],
+    "first_steps.convolve": [
+        ((IMAGES[0], X), {}), ((X, X[0]), {}), ((X, MAPS[0, 0]), {}),
+        ((X, X), {"stride": 0}), ((X, X), {"padding": -1}),
+    ],
+    "first_steps.accuracy": [
+        ((X, LABELS[:, None]), {}), ((X, LABELS + 5), {}), ((X[:0], LABELS[:0]), {}),
+        ((X, LABELS.float()), {}), ((X[0], LABELS), {}),
+    ],
+    "first_steps.split_indices": [
+        ((-1, [1.0]), {}), ((3, [1.5, -0.5]), {}), ((3, [0.5]), {}),
+    ],
     "channel_attention.squeeze_excite": [
         ((IMAGES, X, X[0, :2], X.T, X[1]), {}),
         ((IMAGES[..., :0], X[:, :3], X[0, :2], X[:, :3].T, X[1, :3]), {}),
@@ -1638,6 +1701,50 @@ BAD = {
         (([], []), {}), (([["a"]], []), {}), (([["a"]], [[]]), {}),
         (([["a"]], [[["a"]]]), {"max_n": 0}), ((["a"], [[["a"]]]), {}),
     ],
+    "semantic_to_vehicle.spatially_adaptive_norm": [
+        ((IMAGES, IMAGES[:, :1], IMAGES), {}), ((IMAGES, IMAGES, IMAGES[:1]), {}),
+        ((IMAGES[0], IMAGES[0], IMAGES[0]), {}),
+        ((*(IMAGES[..., :1, :1],) * 3,), {}), ((IMAGES.long(), IMAGES, IMAGES), {}),
+    ],
+    "semantic_to_vehicle.gate_channels": [
+        ((IMAGES, X), {}), ((IMAGES, X[:1, :3]), {}), ((IMAGES[0], X[:, :3]), {}),
+    ],
+    "semantic_to_vehicle.attend_words": [
+        ((KEYS, KEYS[..., :3], KEYS, LOOK), {}), ((KEYS, KEYS, KEYS[:, :1], LOOK), {}),
+        ((KEYS, KEYS, KEYS, LOOK[:1]), {}), ((KEYS, KEYS, KEYS, LOOK & ~LOOK), {}),
+    ],
+    "semantic_to_vehicle.map_iou": [
+        ((SEGMENTED, SEGMENTED.T, 3), {}), ((SEGMENTED, SEGMENTED, 2), {}),
+        ((SEGMENTED - 1, SEGMENTED, 3), {}), ((ONES, ONES, 3), {}),
+    ],
+    "semantic_to_vehicle.encode_texts": [(([],), {}), (("a van",), {})],
+    "common.painting.one_hot_maps": [
+        ((SEGMENTED, 3), {}), ((SEGMENTED[None], 2), {}), ((IMAGES, 4), {}),
+        ((SEGMENTED[None] - 1, 3), {}),
+    ],
+    "common.painting.feature_matching": [(([], []), {}), (([X], []), {})],
+    "common.painting.train": [
+        ((*PAINTERS, *PAINTED), {"steps": 1, "progress": False, name: wrong})
+        for names, wrong in (
+            (("features", "pixels", "variety", "penalty", "hidden", "silent"), -1),
+            (("steps", "batch_size", "learning_rate"), 0),
+        )
+        for name in names
+    ] + [
+        ((*PAINTERS, *data), {"steps": 1, "progress": False})
+        for data in (
+            (PAINTED[0], PAINTED[1][:1], PAINTED[2]),
+            (*PAINTED[:2], PAINTED[2][:1]),
+            (PAINTED[0], PAINTED[1] + 3, PAINTED[2]),
+            (NAN * PAINTED[0], *PAINTED[1:]),
+        )
+    ],
+    "common.painting.paint": [
+        ((PAINTERS[0], *(each[:0] for each in PAINTED[1:])), {}),
+        ((PAINTERS[0], *PAINTED[1:]), {"batch_size": 0}),
+        ((PAINTERS[0], PAINTED[1] + 3, PAINTED[2]), {}),
+        ((PAINTERS[0], PAINTED[1][:, :8, :8], PAINTED[2]), {}),
+    ],
 }  # fmt: skip
 # Not a ValueError.
 OTHER_ERRORS = {
@@ -1651,6 +1758,7 @@ OTHER_ERRORS = {
     "data_loading.decode": "OSError: its own tests",
     "data_loading.reseed": "in a worker only: the tests of `worker_seed`",
     "captioning.scene_captioner": "of its files, likewise",
+    "semantic_to_vehicle.vehicle_painter": "of its files, likewise",
 }
 
 

@@ -102,6 +102,8 @@ def test_right_unattempted_and_raising_cells_are_no_failure(write, capsys):
         "anna/made.ipynb twice not attempted",
         "anna/made.ipynb: cell [4] `undefined_name` raised NameError: "
         "name 'undefined_name' is not defined",
+        f"{write.folder}: 1 of 2 exercises right, 0 of 1 chapters complete; "
+        "next: twice in made.ipynb",
     ]
     assert path.read_bytes() == before
 
@@ -113,6 +115,8 @@ def test_wrong_and_missing_answers(write, capsys):
     assert lines[1:] == [
         "made.ipynb double wrong (none)",
         "made.ipynb twice not found",
+        f"{write.folder}: 0 of 2 exercises right, 0 of 1 chapters complete; "
+        "next: double in made.ipynb",
     ]
 
 
@@ -144,6 +148,21 @@ def test_a_notebook_that_cannot_end_hides_no_other(write, capsys):
         "the cells after it were not run",
         "b/other.ipynb: cell [2] `import os` ended the kernel; "
         "the cells after it were not run",
+        f"{write.folder}: 2 of 3 exercises right, 1 of 2 chapters complete; "
+        "next: twice in made.ipynb",
+    ]
+
+
+def test_each_of_a_class_has_a_line_of_progress(write, capsys):
+    both = (said("made.double"), said("made.twice"))
+    write("anna/made.ipynb", *both, knows_book=False)
+    write("ben/made.ipynb", both[1], knows_book=False)
+    code, lines = run(capsys, write.folder)
+    assert code == 0
+    assert lines[-2:] == [
+        "anna: 2 of 2 exercises right, 1 of 1 chapters complete",
+        "ben: 1 of 2 exercises right, 0 of 1 chapters complete; "
+        "next: double in made.ipynb",
     ]
 
 
@@ -152,7 +171,8 @@ def test_a_file_that_is_no_notebook(write, capsys):
     (write.folder / "made.ipynb").write_text("{")
     code, lines = run(capsys, write.folder)
     assert code == 1
-    assert lines[-1].startswith("made.ipynb: cannot be read:")
+    assert lines[-2].startswith("made.ipynb: cannot be read:")
+    assert "0 of 2 exercises right" in lines[-1]
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from torchvision.transforms.v2 import functional as tv
 from lesson_utils import dcgan
 from lesson_utils.checks import dcgan as checks
 from lesson_utils.common import generating
+from lesson_utils.common.compute import make_fabric
 from lesson_utils.common.training import average_weights, drawer
 from tests.answers import ExerciseTests
 
@@ -295,6 +296,17 @@ class TestSteadier:
         name = "discriminator_loss"
         assert plain[name][0] == steady[name][0]
         assert plain[name][1] != steady[name][1]
+
+    def test_penalty_under_mixed_precision(self, monkeypatch):
+        """Fabric's wrapper lets no gradient be taken but by its own backward."""
+        monkeypatch.setenv("LESSON_UTILS_DEVICE", "cpu")
+        fabric = make_fabric(precision="bf16-mixed")
+        fabric.launch()
+        networks = small_networks(batch_norm=False)
+        history = run(networks, penalty=1.0, fabric=fabric)
+        plain = run(small_networks(batch_norm=False), penalty=1.0)
+        for name, losses in history.items():
+            assert losses == pytest.approx(plain[name], rel=0.05), name
 
     def test_average_weights(self):
         average, network = small_networks()[0], small_networks(seed=1)[0]

@@ -31,6 +31,14 @@ class TestNumbers:
         assert se.decode_caption([1, 2], WORDS) == ""
         assert se.decode_caption([4, 6], WORDS) == "a crab"
 
+    def test_a_sentence_may_be_empty_where_it_is_said_so(self):
+        tokens = se.encode_captions(["", "a crab"], WORDS, allow_empty=True)
+        assert tokens.tolist() == [[1, 2, 0, 0], [1, 4, 6, 2]]
+        assert se.encode_captions([" "], WORDS, allow_empty=True).tolist() == [[1, 2]]
+        assert se.decode_caption(tokens[0], WORDS) == ""
+        with pytest.raises(ValueError, match="captions must each hold a word"):
+            se.encode_captions([], WORDS, allow_empty=True)
+
     def test_errors(self):
         for captions in ([], [""], ["a crab", " "]):
             with pytest.raises(ValueError, match="captions must each hold a word"):

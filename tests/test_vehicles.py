@@ -21,6 +21,7 @@ from lesson_utils.data.vehicles import (
     Vehicles,
     caption_of,
     draw_vehicle,
+    parse_caption,
 )
 
 NUM_SEEN = 400
@@ -37,6 +38,7 @@ VAN = VehicleAttributes(
 )
 BODY, WINDOW, WHEEL = (PART_NAMES.index(name) for name in ("body", "window", "wheel"))
 LOAD, GROUND, LIGHT = (PART_NAMES.index(name) for name in ("load", "ground", "light"))
+SAID = {"color", "kind", "windows", "extra", "load", "time", "ground"}
 
 
 @pytest.fixture(scope="module")
@@ -200,6 +202,36 @@ def test_captions(change, caption):
     attributes = replace(VAN, **change)
     assert caption_of(attributes) == caption
     assert draw_vehicle(attributes, image_size=16).caption == caption
+
+
+@pytest.mark.parametrize("held_out", [False, True])
+def test_parsing_is_the_way_back(held_out, seen):
+    vehicles = Vehicles(300, held_out=held_out, image_size=16)
+    drawn = seen[:300] if not held_out else map(vehicles.describe, range(300))
+    for vehicle in drawn:
+        said = parse_caption(vehicle.caption)
+        assert said == {name: getattr(vehicle.attributes, name) for name in said}
+        assert set(said) == SAID
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", {}),
+        ("zzz, qqq", {}),
+        ("A RED Fire  engine", {"color": "red", "kind": "fire engine"}),
+        ("a truck carrying sand on snow", {"kind": "truck", "load": "sand",
+                                           "ground": "snow"}),
+        ("carrying", {}),
+        ("a scarred minivan", {}),
+        ("a bus with no windows on a road", {"kind": "bus", "windows": 0,
+                                             "ground": "a road"}),
+        ("one wheel", {}),
+        ("at night", {"time": "at night"}),
+    ],
+)  # fmt: skip
+def test_parsing_what_is_said_otherwise(text, said):
+    assert parse_caption(text) == dict.fromkeys(SAID) | said
 
 
 def test_view_and_direction_are_not_told():

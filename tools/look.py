@@ -15,7 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
-from playwright.sync_api import Browser, Page, Playwright, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    Page,
+    Playwright,
+    sync_playwright,
+)
 
 from tools.execute import listed_pages
 from tools.files import write_whole
@@ -78,14 +84,17 @@ def find_chromium() -> str:
     )
 
 
-def launch(playwright: Playwright) -> Browser:
+def launch(
+    playwright: Playwright, profile: Path | None = None
+) -> Browser | BrowserContext:
     """Start the system's browser without a window and without a network.
 
     Args:
         playwright: a running Playwright.
+        profile: a folder with the settings of a user; a fresh one if left out.
 
     Returns:
-        The browser.
+        The browser; of a user with a profile, the one context that there is.
 
     Raises:
         FileNotFoundError: none is installed.
@@ -93,7 +102,10 @@ def launch(playwright: Playwright) -> Browser:
     # Chromium refuses to sandbox itself for root, as which containers often run.
     root = hasattr(os, "geteuid") and os.geteuid() == 0
     arguments = [*QUIET, *(["--no-sandbox"] if root else [])]
-    return playwright.chromium.launch(executable_path=find_chromium(), args=arguments)
+    options = {"executable_path": find_chromium(), "args": arguments}
+    if profile is None:
+        return playwright.chromium.launch(**options)
+    return playwright.chromium.launch_persistent_context(profile, **options)
 
 
 def settle(page: Page) -> None:

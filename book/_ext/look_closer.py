@@ -1,6 +1,7 @@
 """What the book adds to Sphinx: MathJax from the book's own files, and accessibility.
 
-Jupyter Book loads this file through `local_extensions` in `_config.yml`.
+Jupyter Book loads this file through `local_extensions` in `_config.yml`; the files
+beside it are its parts.
 """
 
 import shutil
@@ -8,6 +9,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import live_figures
+import page_heads
+import search_words
 from sphinx.application import Sphinx
 
 # The package brings 24 MB: every input, output and spoken language of MathJax. A page
@@ -56,4 +60,8 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_config_value("comments_config", {}, "html")
     app.connect("html-page-context", mend_references)
     app.connect("build-finished", copy_mathjax)
+    # The reader's progress stands on every page, in the list of chapters.
+    app.add_js_file("progress.js", loading_method="defer")
+    for part in (live_figures, page_heads, search_words):
+        part.setup(app)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -3,8 +3,12 @@
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lesson_utils.grading.registry import all_exercises
+
+if TYPE_CHECKING:  # grading needs packages of Jupyter's; listing does not
+    from lesson_utils.grading.notebooks import Report
 
 _NAME = "python -m lesson_utils.checks"
 
@@ -80,7 +84,41 @@ def _grade_notebooks(
         place = report.path.relative_to(folder)
         for line in [*report.raised, *filter(None, [report.stopped])]:
             print(f"{place}: {line}")
+    for line in _progress(folder, reports):
+        print(line)
     return 0 if all(report.good for report in reports) else 1
+
+
+def _progress(folder: Path, reports: list["Report"]) -> list[str]:
+    """How far a reader is: exercises and chapters done, and what comes next.
+
+    A line for the folder; or, where a chapter stands in it more than once, as in a
+    class's, a line for each folder in it.
+    """
+    places = [report.path.relative_to(folder) for report in reports]
+    whose: dict[str, list[Report]] = {}
+    alone = len({place.name for place in places}) == len(places)
+    for place, report in zip(places, reports, strict=True):
+        owner = place.parts[0] if len(place.parts) > 1 and not alone else str(folder)
+        whose.setdefault(owner, []).append(report)
+    lines = []
+    for owner, theirs in whose.items():
+        states = [
+            (report.path.name, name.rpartition(".")[2], state.startswith("right"))
+            for report in theirs
+            for name, state in report.states.items()
+        ]
+        left = [(notebook, name) for notebook, name, right in states if not right]
+        chapters = {notebook for notebook, *_ in states}
+        complete = len(chapters - {notebook for notebook, _ in left})
+        line = (
+            f"{owner}: {len(states) - len(left)} of {len(states)} exercises right, "
+            f"{complete} of {len(chapters)} chapters complete"
+        )
+        if left:
+            line += f"; next: {left[0][1]} in {left[0][0]}"
+        lines.append(line)
+    return lines
 
 
 def _print_table(rows: list[tuple[str, ...]]) -> None:

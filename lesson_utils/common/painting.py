@@ -21,6 +21,7 @@ from lesson_utils.common.require import (
     require_not_negative,
     require_positive,
     require_shape,
+    require_share,
     require_whole,
 )
 from lesson_utils.common.schedules import hold_then_fall
@@ -77,19 +78,16 @@ class PatchDiscriminator(nn.Module):
         num_words: V, of the vocabulary.
         width: channels of the first convolution; twice and four times as many follow.
 
+    Raises:
+        ValueError: `width` is no whole number >= 1.
+
     Source: Isola et al., Image-to-Image Translation with Conditional Adversarial
         Networks, CVPR 2017, section 3.2.2; the sentence, as the set of its words, comes
         in by a product with the last features: Miyato and Koyama, cGANs with Projection
         Discriminator, ICLR 2018.
     """
 
-    def __init__(
-        self,
-        num_parts: int,
-        num_words: int,
-        *,
-        width: int = 48,
-    ) -> None:
+    def __init__(self, num_parts: int, num_words: int, *, width: int = 48) -> None:
         super().__init__()
         require_whole("width", width)
         self.num_parts = num_parts
@@ -112,7 +110,12 @@ class PatchDiscriminator(nn.Module):
         Returns:
             Features, (B, C, H, W) each, from fine to coarse; last the logits,
             (B, S / 8, S / 8): above 0 a patch is taken for real.
+
+        Raises:
+            ValueError: shapes that do not fit, or a part that does not exist.
         """
+        require_shape("images", images, "B 3 S S")
+        require_shape("tokens", tokens, "B T", B=len(images))
         x, found = torch.cat([images, one_hot_maps(maps, self.num_parts)], dim=1), []
         for layer in (*self.layers, self.last):
             x = F.leaky_relu(layer(x), 0.2)
@@ -126,9 +129,10 @@ def feature_matching(fake: Sequence[Tensor], real: Sequence[Tensor]) -> Tensor:
     """How far features of painted pictures are from those of the real ones.
 
     Args:
-        fake: a discriminator's features of generated pictures, one for each layer.
-        real: of the real pictures with the same maps and sentences; no gradient
-            reaches them.
+        fake: a discriminator's features of generated pictures, (B, C, H, W) for each
+            layer.
+        real: (B, C, H, W) each, of the real pictures with the same maps and sentences;
+            no gradient reaches them.
 
     Returns:
         (), the mean over layers of the mean absolute difference.
@@ -159,7 +163,7 @@ def one_hot_maps(maps: Tensor, num_parts: int) -> Tensor:
         (B, P, H, W), floating point.
 
     Raises:
-        ValueError: another shape, a part that does not exist, or NaN.
+        ValueError: another shape, or a part that does not exist.
 
     Source: the definition.
     """
@@ -167,6 +171,13 @@ def one_hot_maps(maps: Tensor, num_parts: int) -> Tensor:
         require_shape("maps", maps, "B P H W", P=num_parts)
         return maps
     require_shape("maps", maps, "B H W")
+    if maps.numel():
+        least, largest = maps.aminmax()
+        if not 0 <= least <= largest < num_parts:
+            raise ValueError(
+                f"maps must be of parts from 0 to {num_parts - 1}, got [{least}, "
+                f"{largest}]"
+            )
     return F.one_hot(maps.long(), num_parts).permute(0, 3, 1, 2).float()
 
 
@@ -218,7 +229,8 @@ def train(
         step.
 
     Raises:
-        ValueError: as `Run` has it, shapes that do not fit, or a weight below 0.
+        ValueError: as `Run` has it, shapes that do not fit, a weight below 0, or a
+            share that is none.
         FloatingPointError: a loss is no longer a number.
 
     Source: Park et al., CVPR 2019, section 3.1, for adversarial loss and feature
@@ -233,6 +245,7 @@ def train(
     }
     for name, value in weights.items():
         require_not_negative(name, value)
+    require_share("silent", silent)
     require_shape("maps", maps, "N S S", N=len(images), S=images.shape[-1])
     require_shape("tokens", tokens, "N T", N=len(images))
     players = (generator, discriminator)

@@ -200,11 +200,12 @@ def caption_of(attributes: VehicleAttributes) -> str:
     )
 
 
-def parse_caption(caption: str) -> dict[str, str | int | None]:
+def parse_caption(text: str) -> dict[str, str | int | None]:
     """What a sentence asks for: the way back from `caption_of`.
 
     Args:
-        caption: a sentence; words that it does not know are passed over.
+        text: a sentence, in large or small letters, with or without commas; words that
+            are not known are passed over.
 
     Returns:
         "color", "kind", "windows", "extra", "load", "time" and "ground", each as in
@@ -213,7 +214,7 @@ def parse_caption(caption: str) -> dict[str, str | int | None]:
     Source: the definition.
     """
     # Whole words between spaces, so that "car" is not found in "carrying".
-    text = f" {' '.join(caption.lower().replace(',', ' ').split())} "
+    plain = f" {' '.join(text.lower().replace(',', ' ').split())} "
     loads = {load for kind in KINDS.values() for load in kind.loads if load}
     extras = {extra for kind in KINDS.values() for extra in kind.extras if extra}
     looked_for: dict[str, Mapping] = {
@@ -230,7 +231,7 @@ def parse_caption(caption: str) -> dict[str, str | int | None]:
         "ground": {f"on {name}": name for name in GROUND_NAMES},
     }
     return {
-        name: next((of[said] for said in of if f" {said} " in text), None)
+        name: next((of[said] for said in of if f" {said} " in plain), None)
         for name, of in looked_for.items()
     }
 

@@ -5,7 +5,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, Playwright, sync_playwright
 
 from tests.browser.visit import DESKTOP, PATIENCE, Visit
 from tools.look import launch, settle
@@ -28,13 +28,25 @@ def site(html: Path) -> Iterator[str]:
         yield address
 
 
+@pytest.fixture(params=["http", "file"])
+def address(request: pytest.FixtureRequest, site: str, html: Path) -> str:
+    """The book as it is served, and as it is opened by a double click."""
+    return site if request.param == "http" else f"{html.as_uri()}/"
+
+
 @pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    """The system's Chromium."""
+def playwright() -> Iterator[Playwright]:
+    """What starts browsers; a process has one at a time."""
     with sync_playwright() as playwright:
-        browser = launch(playwright)
-        yield browser
-        browser.close()
+        yield playwright
+
+
+@pytest.fixture(scope="session")
+def browser(playwright: Playwright) -> Iterator[Browser]:
+    """The system's Chromium."""
+    browser = launch(playwright)
+    yield browser
+    browser.close()
 
 
 @pytest.fixture

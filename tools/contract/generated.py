@@ -271,6 +271,8 @@ def _reached(card: dict) -> str:
         return f"{sum(gains) / len(gains):.2f} dB over bicubic"
     if "code_accuracy" in card:
         return f"code accuracy {card['code_accuracy']}, ten categories"
+    if "held_out" in card:
+        return f"mean IoU {card['held_out']['mean_iou']} on held-out colors"
     kind = "words" if "exact_match" in card else "classes"
     over = f"over {len(card['classes'])} {kind}"
     if "accuracy" in card:

@@ -1,6 +1,7 @@
 """Rules on how a chapter is told: the picture first, plain code second, no more."""
 
 import re
+from pathlib import Path
 
 from tools.contract.figures import FIGURES
 from tools.contract.length import (
@@ -17,7 +18,7 @@ from tools.contract.tree import Tree
 MOST_BEFORE_PICTURE = 10  # visible lines
 MOST_IN_A_CELL = 25  # visible lines
 MOST_IMPORTS = 3  # in a visible cell: names that are used there
-MOST_MINUTES = {"project": 40}  # of the core path, by folder
+MOST_MINUTES = {"project": 40, "first_steps": 30}  # of the core path, by name
 CORE_MINUTES = 25
 SYMPTOM_TABLE = re.compile(r"(?m)^\|\s*symptom\s*\|\s*cause\s*\|\s*remedy\s*\|")
 
@@ -82,7 +83,8 @@ def core_paths_are_short(book: Tree) -> list[str]:
     for notebook in book.notebooks:
         pieces = parts_of(notebook)["core"]
         words, lines = words_and_lines(pieces, shown_sources(book.root, notebook))
-        most = MOST_MINUTES.get(notebook.path.split("/")[1], CORE_MINUTES)
+        names = Path(notebook.path).with_suffix("").parts  # book, folder, stem
+        most = max(MOST_MINUTES.get(name, CORE_MINUTES) for name in names)
         if minutes(words, lines) > most:
             complaints.append(
                 f"{notebook.path}: whole chapter: the core path must take {most} "

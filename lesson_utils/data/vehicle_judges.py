@@ -29,7 +29,7 @@ QUESTIONS: dict[str, tuple] = {
     "extra": (None, "a stripe", "a roof rack", "a ladder"),
     "load": (None, "sand", "logs", "boxes", "hay"),
 }
-SEGMENTER_WIDTHS = (12, 24, 48, 64)
+SEGMENTER_WIDTHS, WIDTHS = (12, 24, 48, 64), (32, 64, 96, 128)
 
 
 class AttributeNet(nn.Module):
@@ -39,10 +39,13 @@ class AttributeNet(nn.Module):
         widths: channels of the convolutions; the first sees squares of 2 x 2 pixels,
             and each later one halves the sides.
 
+    Raises:
+        ValueError: a width is no whole number >= 1.
+
     Source: the definition.
     """
 
-    def __init__(self, widths: Sequence[int] = (32, 64, 96, 128)) -> None:
+    def __init__(self, widths: Sequence[int] = WIDTHS) -> None:
         super().__init__()
         layers: list[nn.Module] = [nn.PixelUnshuffle(2)]
         for inputs, outputs in pairwise((12, *widths)):
@@ -75,7 +78,7 @@ class AttributeNet(nn.Module):
             images: (B, 3, S, S), in [0, 1], or uint8.
 
         Returns:
-            For each name (B, number of choices).
+            For each name (B, K), K being the number of its choices.
         """
         found = self.features(images)
         return {name: head(found) for name, head in self.heads.items()}
@@ -139,17 +142,24 @@ def vehicle_judges() -> tuple[UNet, AttributeNet]:
 
     path = WEIGHTS / "vehicle_judges.safetensors"
     verified_card(path)
-    network = new_judges()
+    network = Judges()
     network.load_state_dict(load_file(path))  # float16, to float32
     segmenter, classifier = network.eval()
     return segmenter, classifier
 
 
-def new_judges() -> nn.ModuleList:
-    """Both judges, not trained.
+class Judges(nn.ModuleList):
+    """A segmenter and a classifier, in this order, not trained.
 
-    Returns:
-        The segmenter and the classifier.
+    Args:
+        widths: of the classifier, as for `AttributeNet`.
+
+    Raises:
+        ValueError: a width is no whole number >= 1.
+
+    Source: the definition.
     """
-    segmenter = UNet(len(PART_NAMES), widths=SEGMENTER_WIDTHS)
-    return nn.ModuleList([segmenter, AttributeNet()])
+
+    def __init__(self, widths: Sequence[int] = WIDTHS) -> None:
+        segmenter = UNet(len(PART_NAMES), widths=SEGMENTER_WIDTHS)
+        super().__init__([segmenter, AttributeNet(widths)])
