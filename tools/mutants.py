@@ -46,7 +46,6 @@ TESTS = {
     "__main__": ("doctor",),
     "checkpoints": ("training", "single_shot"),
     "codes": ("infogan",),
-    "dtypes": ("classification_losses",),
     "generating": ("gan", "dcgan"),
     "motion": ("frame_attention",),
     "segmenting": ("segmentation_metrics",),
