@@ -9,7 +9,7 @@ export PYTHONPATH = $(CURDIR)
 unexport PYTHONHOME PYTHONOPTIMIZE PYTHONSAFEPATH PYTHONSTARTUP PYTHONWARNINGS
 unexport JUPYTER_PATH MATPLOTLIBRC
 
-.PHONY: help book test lab serve look slides dist format bench clean env
+.PHONY: help book test lab serve look slides dist format bench mutants matrix clean env
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -41,8 +41,14 @@ format: env  ## format code and notebooks, strip outputs, write the generated ta
 	$(VENV) -m tools.tidy_notebooks
 	$(VENV) -m tools.tables
 
-bench: env  ## our code beside its peers, as ratios
+bench: env  ## our code beside its peers, as ratios; writes benchmarks/measured
 	$(VENV) -m benchmarks
+
+mutants: env  ## change the modules and see the tests notice (hours; goes on where it was)
+	$(VENV) -m tools.mutants
+
+matrix: env  ## the tests under other versions of Python and torch (downloads)
+	$(VENV) -m tools.matrix
 
 clean:  ## remove what is built (_build and caches), not .venv
 	rm -rf _build .pytest_cache .ruff_cache .hypothesis

@@ -1,4 +1,4 @@
-"""The dcgan chapter: images a second of its training, beside a plain loop."""
+"""The dcgan chapter: its training beside a plain loop."""
 
 import time
 from collections.abc import Callable
@@ -6,6 +6,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from benchmarks._timing import note
 from lesson_utils.common.compute import make_fabric, pick_device
 from lesson_utils.dcgan import Discriminator, Generator, train
 
@@ -16,7 +17,7 @@ ON_GPU = ((64, 256, 40), (128, 256, 20))
 
 
 def main() -> None:
-    """Print images a second of both, measured in turn in one run, and the ratio."""
+    """Print the time of both, measured in turn in one run, and the ratio."""
     device = pick_device()
     for base_channels, batch_size, steps in ON_GPU if device.type == "cuda" else ON_CPU:
         images = torch.rand(batch_size * steps, 3, 64, 64, device=device)
@@ -34,11 +35,11 @@ def main() -> None:
                 *theirs, 2 * x - 1, b
             ),
         )
-        rates = [len(images) / seconds for seconds in _fastest(calls, device)]
-        print(
-            f"base_channels {base_channels:3d}, batch {batch_size:3d}, 64 x 64   "
-            f"ours {rates[0]:7.0f} images/s   plain loop {rates[1]:7.0f} images/s   "
-            f"{rates[0] / rates[1]:.2f}x the speed"
+        note(
+            f"an epoch of {steps} steps, {base_channels} base channels, "
+            f"batches of {batch_size}",
+            *_fastest(calls, device),
+            "a plain loop",
         )
 
 

@@ -13,7 +13,7 @@ import torchvision
 from torch import Tensor
 from torch.utils.benchmark import Timer
 
-from benchmarks._timing import compare
+from benchmarks._timing import compare, note
 from lesson_utils import mc_loss
 
 BATCH, CLASSES, XI, SIDE = 32, 200, 3, 14
@@ -49,10 +49,7 @@ def main() -> None:
     timer = Timer("call()", globals={"call": lambda: run(loss(features, targets))})
     ours = timer.blocked_autorange(min_run_time=2).median / BATCH
     step = vgg16_step(generator)
-    print(
-        f"a picture: loss {ours * 1e3:.2f} ms, VGG-16 {step * 1e3:.0f} ms; "
-        f"share {ours / (ours + step):.2%}"
-    )
+    note("loss, forward and backward, a picture", ours, step, "a step of VGG-16")
 
 
 def transcription(features: Tensor, targets: Tensor, xi: int) -> Tensor:

@@ -2,7 +2,13 @@
 
 import pytest
 
+from tests import offline
 from tools.environment import PROXIES
+
+
+def pytest_configure() -> None:
+    """No test reaches another machine, not even while it is collected."""
+    offline.begin()
 
 
 @pytest.fixture(autouse=True, scope="session")

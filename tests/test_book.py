@@ -24,6 +24,7 @@ from tools.contract import (
     generated,
     imports,
     layout,
+    measured,
     pattern,
     structure,
     text,
@@ -53,6 +54,8 @@ def test_the_small_book_keeps(rule, small_book):
     assert rule(small_book.tree) == []
 
 
+# A table of what was measured that has drifted.
+LINKS = "\n<!-- made by python -m tools.tables: links -->\n| nothing |\n<!-- end -->\n"
 # What breaks a rule: the rule, the change, and how the complaint begins and goes on.
 BROKEN = [
     (
@@ -464,6 +467,18 @@ BROKEN = [
             (lambda b: b.source("Easy · 10", "Easy · 25"), "**Exercises** 80 min"),
             (lambda b: b.edit(NOTEBOOK, '"seconds": 5', '"seconds": 6'), "Runs** 6 s"),
         )
+    ),
+    (
+        measured.named_tables_are_up_to_date,
+        lambda b: b.append("book/hardware.md", LINKS),
+        "book/hardware.md",
+        "links: the table must have the line '| page | link |', got '| nothing |'",
+    ),
+    (
+        measured.named_tables_are_up_to_date,
+        lambda b: b.append("book/hardware.md", LINKS.replace("links", "ghosts")),
+        "book/hardware.md",
+        "a table's name must be of benchmarks, mutants, … got ghosts",
     ),
     *(
         (generated.tables_are_up_to_date, change, page, says)

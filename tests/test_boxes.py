@@ -128,3 +128,15 @@ class TestConversions:
     def test_none_at_all(self):
         empty = torch.zeros(0, 4)
         assert boxes.cxcywh_to_xyxy(boxes.xyxy_to_cxcywh(empty)).shape == (0, 4)
+
+
+class TestCrops:
+    def test_by_hand(self):
+        """A crop of 4 x 5 pixels, drawn twice as wide and as high as it was."""
+        given = torch.tensor([[4, 3, 6, 6], [0, 0, 3, 4], [7, 8, 9, 9]])
+        found = boxes.crop_boxes(given, (2, 1, 6, 6), (10, 8))
+        assert found.tolist() == [[4, 4, 8, 10], [0, 0, 2, 6], [8, 10, 8, 10]]
+
+    def test_one_number_for_both_sides(self):
+        given = torch.tensor([[0, 0, 2.0, 4]])
+        assert boxes.crop_boxes(given, (0, 0, 2, 4), 8).tolist() == [[0, 0, 8, 8]]

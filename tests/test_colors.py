@@ -97,3 +97,16 @@ class TestColors:
     def test_gray_is_torchvisions(self):
         image = photograph("coffee", size=(20, 30))
         torch.testing.assert_close(colors.to_gray(image), tv.rgb_to_grayscale(image))
+
+    def test_jitter_draws_for_each_picture_of_a_batch(self):
+        image = random(3, 4, 4)
+        dice = torch.Generator().manual_seed(0)
+        first, second = colors.color_jitter(
+            torch.stack([image, image]),
+            brightness=0.5,
+            contrast=0.5,
+            saturation=0.5,
+            hue=0.5,
+            generator=dice,
+        )
+        assert (first - second).abs().max() > 0.01

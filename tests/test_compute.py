@@ -75,3 +75,25 @@ def test_fabric_computes_in_the_precision_asked_for(monkeypatch):
 def test_fabric_refuses_odd_numbers_of_devices(devices):
     with pytest.raises(ValueError, match="devices must be a whole number >= 1"):
         compute.make_fabric(devices=devices)
+
+
+@pytest.mark.parametrize(
+    ("name", "bf16", "devices", "chosen", "precision"),
+    [
+        ("cpu", True, 1, 1, "32-true"),
+        ("cuda", True, 1, 1, "bf16-mixed"),
+        ("cuda", False, 1, 1, "32-true"),
+        ("cuda:1", True, 1, [1], "bf16-mixed"),
+        ("cuda:1", True, 2, 2, "bf16-mixed"),
+    ],
+)
+def test_what_fabric_is_asked_for(monkeypatch, name, bf16, devices, chosen, precision):
+    device = torch.device(name)
+    monkeypatch.setattr(compute, "pick_device", lambda: device)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: bf16)
+    monkeypatch.setattr("lightning_fabric.Fabric", dict)
+    assert compute.make_fabric(devices=devices) == {
+        "accelerator": device.type,
+        "devices": chosen,
+        "precision": precision,
+    }

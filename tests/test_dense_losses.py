@@ -17,12 +17,13 @@ class TestFocal:
     classes = torch.zeros(2, 40, dtype=torch.int64)
     classes[0, 3], classes[0, 30], classes[1, 7] = 1, 3, 2
 
-    def test_focal_by_loop(self):
+    @pytest.mark.parametrize("gamma", [0.5, 1.5])
+    def test_focal_by_loop(self, gamma):
         total = 0.0
         for z, c in zip(self.logits.flatten(0, 1), self.classes.flatten(), strict=True):
             p = z.softmax(0)[c].item()
-            total -= (1 - p) ** 1.5 * math.log(p)
-        ours = focal_cross_entropy(self.logits, self.classes, gamma=1.5)
+            total -= (1 - p) ** gamma * math.log(p)
+        ours = focal_cross_entropy(self.logits, self.classes, gamma=gamma)
         assert ours.item() == pytest.approx(total / 3)
 
     def test_focal_over_two_classes_is_torchvisions(self):
@@ -69,6 +70,11 @@ class TestMaskedL1:
         loss.backward()
         assert loss.item() == 1.5
         assert offsets.grad.tolist() == [[[0.25, -0.25, 0, -0.25], [0, 0, 0, 0]]]
+
+    def test_masked_l1_is_a_mean_over_all_that_count(self):
+        offsets = torch.tensor([[[1.0, 2, 3, 4], [0, 0, 0, 8], [7, 7, 7, 7]]])
+        mask = torch.tensor([[True, True, False]])
+        assert masked_l1(offsets, torch.zeros(1, 3, 4), mask).item() == 18 / 8
 
     def test_masked_l1_of_nothing(self):
         nothing = torch.zeros(2, 3, dtype=torch.bool)

@@ -95,6 +95,16 @@ class TestMeasures:
                 else:
                     assert value == pytest.approx(theirs, abs=1e-6)
 
+    def test_one_half_is_the_threshold_if_none_is_given(self):
+        detections, labels = random_case(0)
+        torch.testing.assert_close(
+            measures.average_precisions(detections, labels, num_classes=3),
+            measures.average_precisions(
+                detections, labels, num_classes=3, iou_thresholds=(0.5,)
+            ),
+            equal_nan=True,
+        )
+
     def test_mean_over_classes_that_are_there(self):
         box = torch.tensor([[0.1, 0.1, 0.5, 0.5]])
         found = Detections(box, torch.tensor([0.9]), torch.tensor([0]))

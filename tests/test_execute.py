@@ -141,6 +141,33 @@ class TestComparison:
         shown = [text_of(cell) for cell in executed(tree, "apples").cells]
         assert [text.rpartition("\r")[2] for text in shown] == ["fine\n"] * 3
 
+    def test_two_builds_give_the_same_checked_outputs(self, tree):
+        """The outputs of one run are stored; another kernel's are held against them."""
+        trains = (
+            "network = torch.nn.Linear(3, 1)\n"
+            "optimizer = torch.optim.SGD(network.parameters(), lr=0.1)\n"
+            "inputs = torch.randn(8, 3)\n"
+            "for _ in range(20):\n"
+            "    loss = (network(inputs) - inputs[:, :1]).square().mean()\n"
+            "    optimizer.zero_grad()\n"
+            "    loss.backward()\n"
+            "    optimizer.step()\n"
+            "print(loss.item())"
+        )
+        programs = {
+            "seeded": "import torch\ntorch.manual_seed(0)\n" + trains,
+            "unseeded": "import torch\n" + trains,
+        }
+        write(tree, **{name: [code(text, "")] for name, text in programs.items()})
+        paths = {name: tree / f"book/{name}.ipynb" for name in programs}
+        for path in paths.values():
+            assert store_outputs.store(path) is None
+        assert [run.error for run in execute.execute_all(tree, jobs=1)] == [None] * 2
+        assert compare.differences(tree, [paths["seeded"]]) == ""
+        told = compare.differences(tree, list(paths.values()))
+        assert "unseeded.ipynb::Cell 0" in told
+        assert "/seeded.ipynb::Cell 0" not in told
+
     def test_a_display_is_updated_where_it_stands(self, tree):
         show = "from IPython.display import display\nd = display(1, display_id=True)"
         write(tree, apples=[show, "d.update(2)\n3"])

@@ -15,6 +15,20 @@ def test_draws_each_value_and_operation_once():
     assert texts == sorted(["a\n2", "b\n(2,)", "(2,)", "(2,)", "18", "×", "+", "sum"])
 
 
+def test_the_axis_holds_all_of_it():
+    a, b = Variable(2.0), Variable([3.0, 4.0])
+    order = topological_order((a * b + a).sum())
+    axis = Figure().subplots()
+    draw_graph(axis, order)
+    (left, right), (low, high) = axis.get_xlim(), axis.get_ylim()
+    for text in axis.texts:
+        x, y = text.get_position()
+        assert left < x < right
+        assert low < y < high
+    last = max(x for x, _ in (text.get_position() for text in axis.texts))
+    assert last == 0  # the last value stands in column 0
+
+
 def test_no_two_boxes_in_one_place_and_time_runs_to_the_right():
     x = Variable([[1.0, 2.0], [3.0, 4.0]])
     y = ((x.transpose(0, 1) / (x**2 + 1.0)) @ x)[0].sum() * x.mean()

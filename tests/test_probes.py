@@ -97,6 +97,14 @@ class TestPartHits:
                 for part, (x1, y1, x2, y2) in enumerate(boxes[b].tolist()):
                     assert hits[b, m, part] == (x1 <= x <= x2 and y1 <= y <= y2)
 
+    def test_an_edge_belongs_to_its_box(self):
+        maps = torch.zeros(1, 1, 2, 2)
+        maps[0, 0, 1, 0] = 1  # the center of its cell is x = 1/4, y = 3/4
+        edges = [[0, 0, 0.25, 1], [0.25, 0, 1, 1], [0, 0, 1, 0.75], [0, 0.75, 1, 1]]
+        beside = [[0, 0, 0.2, 1], [0.3, 0, 1, 1], [0, 0, 1, 0.7], [0, 0.8, 1, 1]]
+        hits = probes.part_hits(maps, torch.tensor([edges + beside]))
+        assert hits.tolist() == [[[True] * 4 + [False] * 4]]
+
     def test_errors(self):
         for maps, boxes in (
             (random(2, 3, 4), random(2, 1, 4)),

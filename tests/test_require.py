@@ -229,3 +229,36 @@ class TestProbabilities:
     def test_whole_numbers(self):
         with pytest.raises(ValueError, match="p must be floating point"):
             require.require_probabilities("p", torch.tensor([[0, 1]]))
+
+
+class TestCropsAndBoxesWithin:
+    def test_all_of_a_picture(self):
+        assert require.require_crop((0, 0, 3, 2), 2, 3) == (0, 0, 3, 2)
+        require.require_boxes_within(torch.tensor([[0, 0, 3.0, 2], [1, 1, 1, 1]]), 2, 3)
+
+    @pytest.mark.parametrize(
+        "crop",
+        [
+            *((-1, 0, 3, 2), (0, -1, 3, 2), (0, 0, 4, 2), (0, 0, 3, 3), (1, 0, 1, 2)),
+            *((0, 1, 3, 1), (0, 0, 3), (0.0, 0, 3, 2)),
+        ],
+    )
+    def test_crops_that_are_refused(self, crop):
+        with pytest.raises(ValueError, match="crop must be whole numbers with 0 <= x1"):
+            require.require_crop(crop, 2, 3)
+
+    @pytest.mark.parametrize(
+        "box",
+        [
+            *([-0.1, 0, 3, 2], [0, -0.1, 3, 2], [0, 0, 3.1, 2], [0, 0, 3, 2.1]),
+            *([2, 0, 1, 2], [0, 2, 3, 1], [0, math.nan, 3, 2]),
+        ],
+    )
+    def test_boxes_that_are_refused(self, box):
+        boxes = torch.tensor([[0, 0, 1, 1], box])
+        with pytest.raises(ValueError, match="boxes must have 0 <= x1 <= x2 <= 3"):
+            require.require_boxes_within(boxes, 2, 3)
+
+    def test_another_shape(self):
+        with pytest.raises(ValueError, match=r"boxes must be \(N, 4\), got shape \(4,"):
+            require.require_boxes_within(torch.zeros(4), 2, 3)

@@ -23,6 +23,7 @@ def test_by_hand():
     assert recall_at_k(distances, ours, theirs, 1) == 0
     assert recall_at_k(distances, ours, theirs, 2) == 1
     assert cmc(distances, ours, theirs, max_rank=6).tolist() == [0, 1, 1, 1, 1, 1]
+    assert cmc(distances, ours, theirs).tolist() == [0] + [1] * 9
     # Right at ranks 2 and 4: (1/2 + 2/4) / 2.
     assert mean_average_precision(distances, ours, theirs) == 0.5
 

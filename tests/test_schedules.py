@@ -1,5 +1,7 @@
 """Learning rates: where they rise, hold and fall."""
 
+import math
+
 import pytest
 
 from lesson_utils.common import schedules
@@ -42,3 +44,9 @@ def test_one_cycle():
     assert 8 <= top <= 11
     assert values[: top + 1] == sorted(values[: top + 1])
     assert values[top:] == sorted(values[top:], reverse=True)
+
+
+def test_one_cycle_by_hand():
+    values = rates(schedules.one_cycle, 4)  # at 0.2, 0.4, 0.6 and 0.8 of the way
+    half = math.sqrt(0.5)
+    assert values == pytest.approx([2, 1 + half, 1, 1 - half])

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 
 from lesson_utils.common.step_costs import (
@@ -51,6 +52,20 @@ def test_fit_finds_what_the_times_were_made_of(world_size):
     assert bandwidth == pytest.approx(2e8, rel=1e-6)
     none = [ring_seconds(s, world_size, latency=0, bandwidth=2e8) for s in sizes]
     assert fit_ring(sizes, none, world_size)[0] == pytest.approx(0, abs=1e-12)
+
+
+def test_fit_weighs_errors_by_their_share():
+    """Of times 10% off, none pulls more than another: 1/t is fitted to be right."""
+    sizes = [2e6, 4e6, 8e6]
+    seconds = [
+        share * ring_seconds(size, 2, latency=1e-3, bandwidth=1e9)
+        for share, size in zip((1.1, 1, 0.9), sizes, strict=True)
+    ]
+    columns = np.array([[2, size] for size in sizes])  # of latency and 1 / bandwidth
+    relative = columns / np.array(seconds)[:, None]
+    latency, slope = np.linalg.lstsq(relative, np.ones(3), rcond=None)[0]
+    found = fit_ring(sizes, seconds, 2)
+    assert found == pytest.approx((latency, 1 / slope), rel=1e-6)
 
 
 def test_errors():

@@ -1,8 +1,11 @@
 """Studies: each that is there can be read; what is none is refused."""
 
+import hashlib
 import json
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from lesson_utils.common import studies
 from lesson_utils.common.studies import (
@@ -10,6 +13,7 @@ from lesson_utils.common.studies import (
     card_line,
     digest_of,
     machine,
+    read_picture,
     read_study,
     show_study,
     write_study,
@@ -115,3 +119,31 @@ def test_the_card_is_shown(folder, capsys):
     assert line.endswith(f"digest {study['digest'][:8]}")
     assert "seed 3 ·" in card_line({**study, "seeds": [3]})
     assert "of 2 cores" in card_line({**study, "machine": machine(2)})
+
+
+def test_a_picture_is_read_as_it_is(folder):
+    pixels = np.zeros((2, 3, 3), dtype=np.uint8)
+    pixels[0, 1] = 255, 51, 0
+    Image.fromarray(pixels).save(folder / "made-dots.webp", lossless=True)
+    digest = hashlib.sha256((folder / "made-dots.webp").read_bytes()).hexdigest()
+    write_study({**MADE, "pictures": {"dots": digest}}, folder / "made.json")
+    picture = read_picture("made", "dots")
+    assert picture.shape == (3, 2, 3)
+    assert picture[:, 0, 1].tolist() == pytest.approx([1, 0.2, 0])
+    assert picture.sum().item() == pytest.approx(1.2)
+    with pytest.raises(ValueError, match="picture must be one of dots, got 'lines'"):
+        read_picture("made", "lines")
+
+
+def test_what_json_cannot_hold_is_refused(folder):
+    with pytest.raises(ValueError, match="JSON"):
+        write_study({**MADE, "seconds": float("nan")}, folder / "made.json")
+    assert not list(folder.iterdir())
+
+
+def test_a_study_is_written_to_be_read_by_people(folder):
+    made = {**MADE, "command": "mit Maß"}
+    write_study(made, folder / "made.json")
+    lines = (folder / "made.json").read_text("utf-8").splitlines()
+    assert '  "command": "mit Maß",' in lines
+    assert '    {"a": 1.5, "way": "×10"},' in lines

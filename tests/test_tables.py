@@ -7,9 +7,11 @@ import nbformat
 import pytest
 
 from tests.small_book import ABOUT, CELLS, FACTS, FILES, NOTEBOOK, make_small_book
+from tools import mutants
 from tools import tables as tool
 from tools.contract import generated
-from tools.contract.generated import BEGIN, END
+from tools.contract.generated import BEGIN, COMMAND, END
+from tools.contract.measured import MAKERS
 from tools.contract.plan import WAYS, WEEKS, Week
 from tools.contract.tree import Tree
 from tools.tables import take_measurements, write_tables
@@ -181,6 +183,93 @@ def test_without_a_run_nothing_is_measured(book):
 def test_tidying_keeps_what_the_metadata_says(book):
     kept = stripped(nbformat.read(book.root / NOTEBOOK, as_version=4))
     assert kept.metadata["look_closer"] == ABOUT
+
+
+NAMED = "\n<!-- made by python -m tools.tables: {} -->\n<!-- end -->\n"
+
+
+class TestWhatWasMeasured:
+    """Tables under a name, from the files in `benchmarks/measured`."""
+
+    def table(self, book, name):
+        book.append("book/hardware.md", NAMED.format(name))
+        write_tables(book.root)
+        assert write_tables(book.root) == []
+        text = (book.root / "book/hardware.md").read_text("utf-8")
+        return text.partition(f": {name} -->\n")[2].partition(END)[0]
+
+    def test_benchmarks(self, book):
+        assert self.table(book, "benchmarks") == "Nothing was measured yet.\n"
+        row = {"benchmark": "stencils", "what": "keep", "peer": "numpy", "ratio": 0.25}
+        run = {"command": "make bench", "machine": "two cores", "python": "3.11"}
+        run |= {"versions": {"numpy": "2.4"}, "rows": [row]}
+        book.write("benchmarks/measured/benchmarks.json", json.dumps(run))
+        write_tables(book.root)
+        text = (book.root / "book/hardware.md").read_text("utf-8")
+        assert "`make bench`, two cores, Python 3.11, numpy 2.4:\n\n" in text
+        assert "| stencils | keep | numpy | 0.25 |\n" in text
+
+    def test_other_versions(self, book):
+        names = ("python", "torch", "torchvision", "tests", "state", "text")
+        row = dict.fromkeys(names, "a|b")
+        book.write("benchmarks/measured/matrix.json", json.dumps([row]))
+        assert "| " + " | ".join(["a\\|b"] * 6) + " |\n" in self.table(book, "matrix")
+
+    def test_mutants_say_what_is_not_measured(self, book):
+        told = self.table(book, "mutants")
+        assert "0 of 3 modules are measured" in told
+        assert "| `stencils.py` | | not yet | | | |\n" in told
+        assert "| `common/quiz.py` | | no tests yet | | | |\n" in told
+
+    @pytest.mark.parametrize("changed", [False, True])
+    def test_mutants_say_what_has_changed_since(self, book, changed):
+        path = book.root / "lesson_utils/stencils.py"
+        digest = mutants.digest_of(path.read_text("utf-8"))
+        place = {"function": "keep", "code": "x < 1", "column": 0}
+        place |= {"before": "x < 1", "after": "x <= 1"}
+        lived = {"line": 3, "kind": "comparison exchanged", **place}
+        other = lived | {"column": 4, "before": "1", "after": "2|2"}
+        one = {"file": "lesson_utils/stencils.py", "digest": digest, "mutants": 9}
+        one |= {"run": 5, "killed": 3, "survivors": [lived, other]}
+        run = {"modules": {"stencils": one}}
+        book.write("benchmarks/measured/mutants.json", json.dumps(run))
+        same = [{"module": "stencils", **place, "reason": "x is never 1"}]
+        book.write("benchmarks/measured/equivalent_mutants.json", json.dumps(same))
+        if changed:
+            book.append("lesson_utils/stencils.py", "\n\nLIMIT = 3\n")
+        told = self.table(book, "mutants")
+        state = "before its last change" if changed else "as it stands"
+        assert f"| `stencils.py` | 9 | 5 | 3 | 1 | {state} |\n" in told
+        assert "killed 3: 60.0%" in told
+        assert "without them, 75.0% were killed" in told
+        told = self.table(book, "survivors")
+        assert "| `stencils.py:3` | `x < 1` → `x <= 1` | x is never 1 |\n" in told
+        assert "| `1` → `2\\|2` | not told from the original" in told
+
+    def test_links_and_dois(self, book):
+        book.append("book/glossary.md", "See [this](https://example.org/a_b), too.\n")
+        entry = "@misc{{{0},\n  author = {{A}},\n  title = {{T}},\n  {1},\n}}\n\n"
+        book.append(
+            "book/references.bib",
+            "\n"
+            + entry.format("a2020", "howpublished = {arXiv:2006.13846}")
+            + entry.format("b2020", "doi = {10.1000/xyz}")
+            + entry.format("c2020", "year = {2020}"),
+        )
+        told = self.table(book, "links")
+        assert "| [](/book/glossary.md) | <https://example.org/a_b> |\n" in told
+        told = self.table(book, "dois")
+        assert "2 of the 4 references are listed with a DOI" in told
+        assert (
+            "| {cite:t}`a2020` | <https://doi.org/10.48550/arXiv.2006.13846> |" in told
+        )
+        assert "| {cite:t}`b2020` | <https://doi.org/10.1000/xyz> |" in told
+
+
+def test_the_book_shows_each_table_of_what_was_measured_once():
+    text = "".join(path.read_text("utf-8") for path in tool.ROOT.glob("book/*.md"))
+    for name in MAKERS:
+        assert text.count(f"<!-- made by {COMMAND}: {name} -->") == 1
 
 
 class TestCommand:

@@ -68,6 +68,7 @@ def test_perfect_scores():
     same = torch.tensor([True, False] * 10)
     scores = same.float()
     assert fold_accuracy(scores, same, folds=5).tolist() == [1] * 5
+    assert fold_accuracy(scores, same).tolist() == [1] * 10
     assert tar_at_far(scores, same, 0) == 1
 
 

@@ -21,6 +21,7 @@ from tools.contract.generated import (
     tables_are_up_to_date,
     with_block,
 )
+from tools.contract.measured import with_named_tables
 from tools.contract.structure import chapters_describe_themselves
 from tools.contract.tree import Tree
 from tools.files import write_notebook, write_whole
@@ -63,7 +64,11 @@ def write_tables(root: Path) -> list[str]:
         if after != before:
             write_whole(root / path, after)
             changed.append(path)
-    return changed
+    for path, after in with_named_tables(Tree(root)).items():
+        if after != (root / path).read_text("utf-8"):
+            write_whole(root / path, after)
+            changed.append(path)
+    return list(dict.fromkeys(changed))
 
 
 def take_measurements(root: Path) -> list[str]:

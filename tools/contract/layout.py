@@ -8,8 +8,9 @@ from tools.contract.tree import Tree
 PACKAGE_FOLDERS = ("checks", "common", "data", "grading", "studies", "weights")
 # What test files may be named after besides modules and tools: these rules, the pages'
 # build (test_pages.py is the browser's), the exercises' machinery, the report that
-# `python -m lesson_utils` prints, and the battery over every public function.
-TESTED_ELSEWHERE = ("battery", "book", "build", "checks", "doctor")
+# `python -m lesson_utils` prints, the battery over every public function, and the
+# network that is refused.
+TESTED_ELSEWHERE = ("battery", "book", "build", "checks", "doctor", "offline")
 
 
 def files_are_readable(book: Tree) -> list[str]:
