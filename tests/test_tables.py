@@ -213,7 +213,9 @@ class TestWhatWasMeasured:
         names = ("python", "torch", "torchvision", "tests", "state", "text")
         row = dict.fromkeys(names, "a|b")
         book.write("benchmarks/measured/matrix.json", json.dumps([row]))
-        assert "| " + " | ".join(["a\\|b"] * 6) + " |\n" in self.table(book, "matrix")
+        told = self.table(book, "matrix")
+        assert "| " + " | ".join(["a\\|b"] * 6) + " |\n" in told
+        assert "| 3.12 | pinned | pinned | nothing | not run | |\n" in told
 
     def test_mutants_say_what_is_not_measured(self, book):
         told = self.table(book, "mutants")

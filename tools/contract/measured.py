@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from itertools import zip_longest
 
-from tools import mutants
+from tools import matrix, mutants
 from tools.contract.tree import Tree
 
 _NAMED = re.compile(
@@ -160,9 +160,13 @@ def _survivors(book: Tree) -> str:
 
 def _matrix(book: Tree) -> str:
     asked = ("python", "torch", "torchvision", "tests", "state", "text")
-    rows = [
-        tuple(row[name].replace("|", "\\|") for name in asked)
-        for row in _read(book, "matrix.json") or []
+    measured = _read(book, "matrix.json") or []
+    rows = [tuple(row[name].replace("|", "\\|") for name in asked) for row in measured]
+    there = {row["python"] for row in measured}
+    rows += [
+        (python, torch or "pinned", torchvision or "pinned", "nothing", "not run", "")
+        for python, torch, torchvision in matrix.CELLS
+        if python not in there
     ]
     names = ("Python", "torch", "torchvision", "what was run", "outcome", "last line")
     return _table(names, rows)
