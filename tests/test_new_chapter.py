@@ -57,6 +57,7 @@ UNFINISHED = {
 PAGES = (
     "README.md",
     "book/index.md",
+    "book/teachers.md",
     "book/exercises.md",
     "book/hardware.md",
     "book/glossary.md",
@@ -79,7 +80,7 @@ def root(tmp_path):
         shutil.copy(tool.ROOT / name, tmp_path / name)
     toc = "format: jb-book\nroot: book/index\nparts:\n  - caption: First\n"
     toc += "    chapters:\n"
-    for page in ("references", "exercises", "hardware", "glossary"):
+    for page in ("references", "teachers", "exercises", "hardware", "glossary"):
         toc += f"      - file: book/{page}\n"
     (tmp_path / "_toc.yml").write_text(toc, encoding="utf-8")
     (tmp_path / "book").mkdir()
