@@ -58,6 +58,8 @@ var Stemmer = ((Porter) => function () {
 })(Stemmer);
 """
 
+_VOWEL_CONSONANT = re.compile("([^aeiou][^aeiouy]*)?[aeiouy][aeiou]*[^aeiou]")
+
 
 class SearchBook(SearchEnglish):
     """English in two spellings, with Chinese in between."""
@@ -81,7 +83,12 @@ class SearchBook(SearchEnglish):
         for pattern, spelling in SPELLINGS:
             word = re.sub(pattern, spelling.replace("$", "\\"), word, count=1)
         # Short words, and -logi: what the page's program does, and Python's does not.
-        return re.sub("logi$", "log", super().stem(word)) if len(word) > 2 else word
+        if len(word) <= 2:
+            return word
+        found = super().stem(word)
+        head = found.removesuffix("logi")
+        # As the script has it: only behind a vowel with a consonant, not in "xlogy".
+        return f"{head}log" if head != found and _VOWEL_CONSONANT.match(head) else found
 
 
 class Course(Domain):
