@@ -190,7 +190,7 @@ def show_animation(
     frames_per_second: float = 8,
     width: int = 480,
 ) -> HTML:
-    """Display a short animation; a reader who asks for less motion sees its last frame.
+    """Display a short animation; paper, and who wants less motion, get four frames.
 
     Args:
         frames: each (3, H, W) or (H, W), in [0, 1] or boolean, of one shape.
@@ -221,10 +221,11 @@ def show_animation(
     )
     height = round(width * pictures[0].height / pictures[0].width)
     moving = _picture(buffer.getvalue(), (width, height), alt)
-    still = _data_uri(_small_webp(pictures[-1]))
+    still = _in_a_row([pictures[k * (len(pictures) - 1) // 3] for k in range(4)])
     return _figure_html(
-        '<picture><source media="(prefers-reduced-motion: reduce)" '
-        f'srcset="{still}">{moving}</picture>',
+        '<picture><source media="(prefers-reduced-motion: reduce), print" '
+        f'srcset="{_data_uri(_small_webp(still))}" width="{still.width}" '
+        f'height="{still.height}">{moving}</picture>',
         caption,
     )
 
@@ -442,6 +443,17 @@ def _to_pil(image: Tensor) -> Image.Image:
 
     pixels = _pixels(image).mul(255).round().to(torch.uint8).numpy()
     return Image.fromarray(pixels).convert("RGB")
+
+
+def _in_a_row(pictures: Sequence[Image.Image], gap: int = 6) -> Image.Image:
+    """Pictures of one size beside each other, on the color of the page's paper."""
+    from PIL import Image
+
+    width, height = pictures[0].size
+    row = Image.new("RGB", (len(pictures) * (width + gap) - gap, height), PAPER)
+    for place, picture in enumerate(pictures):
+        row.paste(picture, (place * (width + gap), 0))
+    return row
 
 
 def _small_webp(picture: Image.Image) -> bytes:

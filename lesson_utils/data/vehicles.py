@@ -18,6 +18,17 @@ from lesson_utils.data.drawing.vehicle_shapes import PARTS
 COLOR_NAMES = tuple(PAINTS)
 KIND_NAMES = tuple(KINDS)
 PART_NAMES = PARTS  # of the map, in the order of its numbers
+PART_COLORS = (  # red, green and blue of each part, where a map is shown as a picture
+    (0.80, 0.87, 0.93),
+    (0.62, 0.62, 0.55),
+    (0.85, 0.37, 0.30),
+    (0.45, 0.70, 0.85),
+    (0.20, 0.20, 0.24),
+    (1.00, 0.84, 0.30),
+    (0.95, 0.62, 0.45),
+    (0.55, 0.55, 0.60),
+    (0.62, 0.47, 0.30),
+)
 TIME_NAMES = tuple(TIMES)
 GROUND_NAMES = tuple(GROUNDS)
 VIEWS = ("side", "three-quarter")
