@@ -64,7 +64,9 @@ def test_an_animation_holds_its_frames_and_a_still():
     html = plotting.show_animation(frames, **WORDS)
     assert picture_in(html).n_frames == 5
     assert 'width="480" height="320"' in html.data
-    still = re.search(r'reduce\), print" srcset="([^"]+)" width="66" height="8"', html.data)
+    still = re.search(
+        r'reduce\), print" srcset="([^"]+)" width="66" height="8"', html.data
+    )
     with Image.open(io.BytesIO(base64.b64decode(still[1].partition(",")[2]))) as row:
         grays = [row.convert("L").getpixel((18 * place + 6, 4)) for place in range(4)]
     assert grays == [0, 64, 128, 255]
