@@ -70,7 +70,7 @@ def _full_size(generator: torch.Generator) -> None:
 
 
 def numerator_by_fft(image: torch.Tensor, template: torch.Tensor) -> torch.Tensor:
-    """The numerator of the normalised correlation through the Fourier transform."""
+    """The numerator of the normalized correlation through the Fourier transform."""
     template = template - template.mean()
     (height, width), size = template.shape[1:], image.shape[1:]
     spectrum = torch.fft.rfft2(image) * torch.fft.rfft2(template, s=size).conj()

@@ -1,4 +1,4 @@
-"""Bilinear attention pooling: parts that nobody has labelled, one vector for each.
+"""Bilinear attention pooling: parts that nobody has labeled, one vector for each.
 
 The module of the chapter `book/fine_grained/attention_pooling.ipynb`. Features are
 (B, N, H, W); attention maps, (B, M, H, W), say where on them each of M parts is, and
@@ -99,7 +99,7 @@ def center_loss(parts: Tensor, centers: Tensor, labels: Tensor) -> Tensor:
 def move_centers(
     centers: Tensor, parts: Tensor, labels: Tensor, *, rate: float = 0.05
 ) -> Tensor:
-    """Each class's centre, a step nearer to the parts of its pictures in the batch.
+    """Each class's center, a step nearer to the parts of its pictures in the batch.
 
     Args:
         centers: (K, M, N).
@@ -108,7 +108,7 @@ def move_centers(
         rate: of the step, in [0, 1].
 
     Returns:
-        (K, M, N): new centres; classes that are not in the batch stay. A class with
+        (K, M, N): new centers; classes that are not in the batch stay. A class with
         several pictures goes towards their mean.
 
     Raises:
@@ -255,7 +255,7 @@ class AttentionNet(nn.Module):
         num_classes: K.
 
     Attributes:
-        attention: from features to maps: a 1 x 1 convolution, batch normalisation,
+        attention: from features to maps: a 1 x 1 convolution, batch normalization,
             ReLU.
         classifier: linear, from all part features to logits.
 
@@ -289,7 +289,7 @@ class AttentionNet(nn.Module):
         """Classify, and say where it looked.
 
         Args:
-            images: (B, 3, H, W), standardised.
+            images: (B, 3, H, W), standardized.
 
         Returns:
             Logits (B, K), part features (B, M, N), normalized, and maps (B, M, h, w).

@@ -277,7 +277,7 @@ def mixup(
     """
     _check_batch(images, targets)
     weight = _sample_beta(alpha, generator)
-    # The batch is shuffled already, so the neighbour is a random partner.
+    # The batch is shuffled already, so the neighbor is a random partner.
     mixed = weight * images + (1 - weight) * images.roll(1, 0)
     return mixed, weight * targets + (1 - weight) * targets.roll(1, 0)
 

@@ -1,7 +1,7 @@
 """DCGAN: a generator and a discriminator made of convolutions, and their training.
 
 The module of the chapter `book/generating/dcgan.ipynb`. Pictures are (B, C, S, S), S a
-power of two from 8 on, C 3 for color and 1 for grey. As data they lie in [0, 1], as
+power of two from 8 on, C 3 for color and 1 for gray. As data they lie in [0, 1], as
 everywhere in the book; inside the networks in [-1, 1], the range of the tanh at the
 generator's end. Latent vectors are (B, latent_dim), standard normal.
 """
@@ -73,7 +73,7 @@ class Generator(nn.Module):
         base_channels: channels of the last hidden layer, at S / 2; twice as many at
             each smaller size.
         image_size: S, a power of two from 8 on.
-        channels: C, 3 for color or 1 for grey.
+        channels: C, 3 for color or 1 for gray.
         resize: double by repeating each pixel and a 3 x 3 convolution, instead of by a
             transposed convolution.
 

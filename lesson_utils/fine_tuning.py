@@ -3,7 +3,7 @@
 The module of the chapter `book/training/fine_tuning.ipynb`. The *head* is the linear
 layer whose output is the model's; everything before it is the *backbone*. Pictures are
 (N, 3, H, W), uint8 or in [0, 1]; a model with buffers `mean` and `std`, (3,) each, has
-them standardised by those, any other model takes its inputs as they are.
+them standardized by those, any other model takes its inputs as they are.
 """
 
 from __future__ import annotations
@@ -186,7 +186,7 @@ def unfreeze(module: nn.Module) -> nn.Module:
 def parameter_groups(
     model: nn.Module, *, learning_rate: float, head_multiplier: float = 10.0
 ) -> list[dict[str, object]]:
-    """What an optimiser takes: the backbone at one learning rate, the head at another.
+    """What an optimizer takes: the backbone at one learning rate, the head at another.
 
     Args:
         model: a classifier of any shape; see `find_head`.
@@ -257,7 +257,7 @@ def train(
         weight_decay: AdamW's.
         seed: of the order of the pictures and of their changes.
         augment: `augment(images, generator=…)` changes each batch (B, 3, H, W), before
-            it is standardised.
+            it is standardized.
         fabric: launched; by default one process on the device that is there.
         checkpoint: a file. If it is there, the run goes on from it; it is written at
             the end and at every `save_every` steps.

@@ -52,7 +52,7 @@ def discriminator_loss(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
 
 
 def generator_loss(fake_logits: Tensor, *, saturating: bool = False) -> Tensor:
-    """What the generator minimises, in either of its two forms.
+    """What the generator minimizes, in either of its two forms.
 
     Args:
         fake_logits: any shape, floating point, not empty: D's on generated data.
@@ -105,7 +105,7 @@ def optimal_discriminator(log_p: Tensor, log_q: Tensor) -> Tensor:
 class ParallelLinear(nn.Module):
     """A linear layer, or several of one size side by side, each with its own weights.
 
-    Initialised as `nn.Linear` is.
+    Initialized as `nn.Linear` is.
 
     Args:
         in_features: the length of each input vector.

@@ -1,6 +1,6 @@
 """Gradient features: directions of edges, read round a center or counted in cells.
 
-The module of the chapter `book/foundations/gradient_features.ipynb`. Images are grey,
+The module of the chapter `book/foundations/gradient_features.ipynb`. Images are gray,
 (..., H, W), floating point. x grows to the right and y downward. The *direction* of a
 gradient is its angle in degrees, from x towards y, in [0, 360); its *orientation* is
 the same angle modulo 180, so that an edge from dark to light and one from light to

@@ -108,7 +108,7 @@ def composite(foreground: Tensor, background: Tensor, alpha: Tensor) -> Tensor:
 
 
 def match_template(image: Tensor, template: Tensor) -> Tensor:
-    """Zero-mean normalised cross-correlation of a template with every window.
+    """Zero-mean normalized cross-correlation of a template with every window.
 
     At each position the correlation coefficient of the template and the window under
     it, over pixels and channels together: 1 for a window that is the template up to

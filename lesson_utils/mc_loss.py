@@ -163,7 +163,7 @@ def discriminality_loss(
 
 
 def diversity_loss(features: Tensor, channels_per_class: int | Sequence[int]) -> Tensor:
-    """How many different places a class's channels look at (L_div), to be maximised.
+    """How many different places a class's channels look at (L_div), to be maximized.
 
     Each channel is turned into a distribution over positions; the largest share at
     each position is taken over the class's channels, and added up over positions. It

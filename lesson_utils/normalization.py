@@ -90,7 +90,7 @@ def batch_norm_train(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """One training step of batch normalization, nothing changed in place.
 
-    The biased variance normalises; the unbiased one goes into the running estimate.
+    The biased variance normalizes; the unbiased one goes into the running estimate.
 
     Args:
         x: (B, C, H, W).
@@ -190,7 +190,7 @@ def group_norm(
     *,
     eps: float = 1e-5,
 ) -> Tensor:
-    """Group normalization: each image by itself, neighbouring channels together.
+    """Group normalization: each image by itself, neighboring channels together.
 
     Args:
         x: (B, C, H, W).
@@ -313,7 +313,7 @@ class BatchNorm2d(nn.Module):
         return self
 
     def forward(self, x: Tensor) -> Tensor:
-        """Normalise by the batch in training, by the running estimates in eval.
+        """Normalize by the batch in training, by the running estimates in eval.
 
         Args:
             x: (B, C, H, W).
@@ -347,7 +347,7 @@ def _normalize(
         )
     x = at_least_float32(x)
     mean = x.mean(dims, keepdim=True)
-    # Centre first, square after: the mean of squares minus the squared mean loses
+    # Center first, square after: the mean of squares minus the squared mean loses
     # its digits where the mean is large.
     centered = x - mean
     var = centered.square().mean(dims, keepdim=True)

@@ -1,7 +1,7 @@
 """Style transfer: a picture with the content of one and the style of another.
 
 The module of the chapter `book/generating/style_transfer.ipynb`. Pictures are
-(3, H, W), floating point, in [0, 1]; networks see them standardised, (1, 3, H, W).
+(3, H, W), floating point, in [0, 1]; networks see them standardized, (1, 3, H, W).
 A layer is called by its name in the backbone's `features`, an `nn.Sequential`:
 "relu4_1" in `vgg16_features`, "12" in `tiny_vgg` and in torchvision's networks.
 """

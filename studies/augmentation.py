@@ -3,7 +3,7 @@
     python -m studies.augmentation [--seeds 5] [--fresh] [--out FILE]
 
 Writes `lesson_utils/studies/augmentation.json`, in about half an hour of one
-core. Three tasks: MNIST's digits, 10 to 100 of each; which of eight photographs a grey
+core. Three tasks: MNIST's digits, 10 to 100 of each; which of eight photographs a gray
 piece is cut from, with 5 or 20 pieces of each; and drawn creatures, whose type is their
 color. One small network is trained in the same way on all of them; what differs is the
 change that its training pictures undergo.
@@ -149,7 +149,7 @@ def split(task: str, size: int, seed: int) -> tuple[Pictures, Pictures]:
 
 @cache
 def pieces(number: int, seed: int, half: str) -> Pictures:
-    """Grey pieces of one half of each photograph; all have one mean and one spread."""
+    """Gray pieces of one half of each photograph; all have one mean and one spread."""
     generator = torch.Generator().manual_seed(seed)
     images = []
     for name in PHOTOGRAPHS:

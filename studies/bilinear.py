@@ -205,7 +205,7 @@ def last_maps(part: str, name: str) -> tuple[Tensor, Tensor]:
 
 
 class Preprocess(nn.Module):
-    """A network's own standardising, and some of its layers."""
+    """A network's own standardizing, and some of its layers."""
 
     def __init__(self, network: nn.Module, layers: nn.Module) -> None:
         super().__init__()

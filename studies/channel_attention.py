@@ -67,7 +67,7 @@ class GatedNet(nn.Module):
         self.head = nn.Linear(widths[-1], VARIANTS)
 
     def forward(self, images: Tensor) -> Tensor:
-        """(B, 3, S, S), standardised, to logits (B, K)."""
+        """(B, 3, S, S), standardized, to logits (B, K)."""
         for stage, gate in zip(self.stages, self.gates, strict=True):
             images = gate(stage(images))
         return self.head(images.mean((2, 3)))

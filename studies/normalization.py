@@ -7,7 +7,7 @@ batch sizes from 1 to 64 and at three learning rates each, which fall to 0. The 
 chosen for each layer at each size by itself, on 1,000 digits used for nothing else. The
 networks of all seeds and rates stand side by side in one, in groups that know nothing
 of each other: one call does for nine. Those of the largest size are asked once more
-for digits that fade to grey or darken.
+for digits that fade to gray or darken.
 """
 
 from collections.abc import Callable

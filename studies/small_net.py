@@ -52,7 +52,7 @@ def main(arguments: list[str] | None = None) -> None:
     fresh, answers, variants = draw(SEEDS["test"], 2400)
     study.write_weights(
         network,
-        data=f"{len(images):,} drawn aircraft, labelled by family",
+        data=f"{len(images):,} drawn aircraft, labeled by family",
         epochs=options.epochs,
         device=str(pick_device()),
         accuracy=round(accuracy(network, fresh, answers), 3),

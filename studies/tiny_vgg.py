@@ -4,7 +4,7 @@
 
 The pictures are textures of 44 families and creatures of five types. Eleven families of
 textures and the other types are kept from the training: a linear probe on the families
-says what the features are worth, beside random ones. Batch normalisation helps the
+says what the features are worth, beside random ones. Batch normalization helps the
 training and is then folded into the convolutions.
 """
 
@@ -111,7 +111,7 @@ def gather(pictures: Dataset) -> tuple[Tensor, Tensor]:
 
 
 def with_batch_norm(network: TinyVGG) -> nn.Sequential:
-    """The same layers with batch normalisation behind each convolution, to train."""
+    """The same layers with batch normalization behind each convolution, to train."""
     layers = []
     for layer in network.features:
         layers.append(layer)

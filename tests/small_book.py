@@ -362,7 +362,7 @@ CELLS = [
     *((FIGURE.format(number=number), ["hide-input"]) for number in range(1, 5)),
     (
         "## Where it goes wrong — often\n\n"
-        "| symptom | cause | remedy |\n|---|---|---|\n| grey | zeros | divide |",
+        "| symptom | cause | remedy |\n|---|---|---|\n| gray | zeros | divide |",
         None,
     ),
     ("## Exercises", None),

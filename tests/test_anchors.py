@@ -459,7 +459,7 @@ def area(boxes):
 
 
 def cut(row, column, height, width, s, r, k):
-    """One pixel's anchors of widths s and heights r, centre shifted by k pixels."""
+    """One pixel's anchors of widths s and heights r, center shifted by k pixels."""
     x, y = (column + k) / width, (row + k) / height
     return torch.tensor(
         [

@@ -69,7 +69,7 @@ CONFUSION = torch.tensor([[[6, 2, 0], [1, 3, 0], [2, 0, 1]]])
 
 
 class Classifier(nn.Module):
-    """As small as a classifier can be, with what it is standardised by."""
+    """As small as a classifier can be, with what it is standardized by."""
 
     def __init__(self):
         super().__init__()

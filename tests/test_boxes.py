@@ -32,7 +32,7 @@ def test_giou_by_hand():
 
 
 def test_diou_by_hand():
-    # Centres 2 apart, the hull's diagonal is the root of 10.
+    # Centers 2 apart, the hull's diagonal is the root of 10.
     first, second = torch.tensor([[0.0, 0, 1, 1]]), torch.tensor([[2.0, 0, 3, 1]])
     assert boxes.distance_box_iou(first, second).item() == pytest.approx(-4 / 10)
 

@@ -1,4 +1,4 @@
-"""Creatures: deterministic, centred, recognisable, diverse, and the errors."""
+"""Creatures: deterministic, centered, recognizable, diverse, and the errors."""
 
 import colorsys
 import pickle

@@ -332,7 +332,7 @@ class TestSteadier:
         assert pictures[:, :, :2, :2].mean() > 0.9  # on white
         middle = pictures[:, :, 8:24, 8:24].mean((2, 3))
         hues = middle - middle.mean(1, keepdim=True)
-        assert hues.std(0).min() > 0.03  # and not grey
+        assert hues.std(0).min() > 0.03  # and not gray
 
 
 class TestTrain:

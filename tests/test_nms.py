@@ -165,7 +165,7 @@ class TestEquality:
 
 
 def test_distance_spares_neighbors():
-    """Two of one size side by side: IoU 0.6, but centres a fifth of the hull apart."""
+    """Two of one size side by side: IoU 0.6, but centers a fifth of the hull apart."""
     scores = torch.tensor([0.9, 0.8, 0.7])
     near = distance_box_iou(CATS[:1], CATS[1:2]).item()
     assert near < 0.59

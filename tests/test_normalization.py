@@ -1,4 +1,4 @@
-"""Normalisation: by hand, against torch, degenerate cases, gradients, errors."""
+"""Normalization: by hand, against torch, degenerate cases, gradients, errors."""
 
 import pytest
 import torch
@@ -505,7 +505,7 @@ WRONG = {
                 eps,
                 y=F.instance_norm(x, None, None, w, b, eps=eps),
             ),
-            "instance normalisation",
+            "instance normalization",
         ),
     ],
     "instance_norm": [
@@ -513,11 +513,11 @@ WRONG = {
             lambda x, w=None, b=None, eps=1e-5: F.batch_norm(
                 x, None, None, w, b, True, eps=eps
             ),
-            "batch normalisation",
+            "batch normalization",
         ),
         (
             lambda x, w=None, b=None, eps=1e-5: F.group_norm(x, 1, w, b, eps),
-            "layer normalisation",
+            "layer normalization",
         ),
         (
             lambda x, w=None, b=None, eps=1e-5: F.instance_norm(x, eps=eps),

@@ -159,7 +159,7 @@ class TestDescribe:
 
 
 def test_edges_are_soft():
-    """Where a creature ends, its colour is mixed with what is behind it."""
+    """Where a creature ends, its color is mixed with what is behind it."""
     scenes = Scenes(1, image_size=96)
     sprite = scenes._cut_out(0, np.random.default_rng(0))[0]
     alpha = sprite[..., 3]

@@ -109,7 +109,7 @@ def test_errors_of_one_picture():
 
 
 def test_families_are_told_apart_by_pattern_and_not_by_mean_color():
-    """Nearest centroid: useless on mean colour, better than chance on contrast."""
+    """Nearest centroid: useless on mean color, better than chance on contrast."""
     chosen = ("smooth_noise", "sand", "stripes", "bricks", "polka_dots", "cracks")
     textures = Textures(240, families=chosen, image_size=32)
     images = torch.stack([image for image, _ in textures])

@@ -295,13 +295,13 @@ _PIXEL = Exercise(
             _no_aspect,
         ),
         Mistake(
-            "The anchor stands on the pixel's corner. Its centre is half a pixel "
+            "The anchor stands on the pixel's corner. Its center is half a pixel "
             "further: `(column + 0.5) / width`.",
             _corner,
         ),
         Mistake(
             "The anchors are twice as large: a side reaches half of it to each side "
-            "of the centre.",
+            "of the center.",
             _twice_the_size,
         ),
         Mistake(
@@ -717,12 +717,12 @@ _DECODE = Exercise(
             _linear,
         ),
         Mistake(
-            "The first two offsets move the centre. You start from the corner.",
+            "The first two offsets move the center. You start from the corner.",
             _from_corner,
         ),
         Mistake(
-            "This is centre and sides. Boxes go out as xyxy: half a side to the left "
-            "of the centre, half a side to its right.",
+            "This is center and sides. Boxes go out as xyxy: half a side to the left "
+            "of the center, half a side to its right.",
             _leaves_cxcywh,
         ),
         Mistake(
@@ -738,9 +738,9 @@ _DECODE = Exercise(
     ),
     hints=(
         "Solve each of the four formulas for the box: x, y, w and h.",
-        "Multiply by `std`. Then the centre moves by a share of the anchor's sides, "
+        "Multiply by `std`. Then the center moves by a share of the anchor's sides, "
         "and the sides grow by an exponential.",
-        "From centre and sides to xyxy: `torch.cat([c - s / 2, c + s / 2], dim=-1)`.",
+        "From center and sides to xyxy: `torch.cat([c - s / 2, c + s / 2], dim=-1)`.",
     ),
 )
 

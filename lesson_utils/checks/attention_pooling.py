@@ -136,7 +136,7 @@ _POOL = Exercise(
             _all_parts_together,
         ),
         Mistake(
-            "You normalise the result as well. That comes after the pooling, and is "
+            "You normalize the result as well. That comes after the pooling, and is "
             "not asked for.",
             _normalised,
         ),

@@ -178,7 +178,7 @@ def _with_finite_gradient(answer, features1, features2, **kwargs):
 
 
 def _pool_with(descriptor, normalisation=None):
-    """An answer with the right refusals, and a wrong descriptor or normalisation."""
+    """An answer with the right refusals, and a wrong descriptor or normalization."""
     normalisation = normalisation or (
         lambda values: F.normalize(bilinear.signed_sqrt(values), eps=1e-6)
     )
@@ -304,7 +304,7 @@ _BILINEAR_POOL = Exercise(
         "With `rows1` (B, C1, H·W) and `rows2` (B, C2, H·W) it is "
         "`rows1 @ rows2.transpose(1, 2)`, divided by H·W, flattened to (B, C1 · C2).",
         "Divide `rows1` by H·W before the product, for half precision's sake. "
-        "Normalise by `F.normalize(bilinear.signed_sqrt(descriptor), eps=1e-6)`.",
+        "Normalize by `F.normalize(bilinear.signed_sqrt(descriptor), eps=1e-6)`.",
     ),
 )
 

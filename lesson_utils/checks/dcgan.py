@@ -135,7 +135,7 @@ _TO_TANH_RANGE = Exercise(
             _centred_only,
         ),
         Mistake(
-            "You stretch each picture by its own darkest and brightest pixel: a grey "
+            "You stretch each picture by its own darkest and brightest pixel: a gray "
             "one comes out black and white. 0 and 1 are the ends, whatever is in it.",
             _own_contrast,
         ),
@@ -579,7 +579,7 @@ def _draw(
     draw=nn.init.normal_,
     zero_biases=True,
 ):
-    """DCGAN's initialisation, with one thing wrong at a time."""
+    """DCGAN's initialization, with one thing wrong at a time."""
     for module in walk(network):
         if isinstance(module, convolutions):
             draw(module.weight, 0.0, deviation)
@@ -721,7 +721,7 @@ _INITIALISE = Exercise(
             _copy_returned,
         ),
         Mistake(
-            "These are new parameters. An optimiser made before still holds the old "
+            "These are new parameters. An optimizer made before still holds the old "
             "ones, and would train those: fill them in place, as `nn.init` does.",
             _new_parameters,
         ),

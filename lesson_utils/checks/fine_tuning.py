@@ -392,13 +392,13 @@ _REPLACE_HEAD = Exercise(
 
 
 def _rates(answer: Callable, name: str, **options: float) -> dict:
-    """Each trained parameter's learning rate, as an optimiser would use it."""
+    """Each trained parameter's learning rate, as an optimizer would use it."""
     model = _MODELS[name]()
     names = {id(p): key for key, p in model.named_parameters()}
     groups = answer(model, **options)
     if not isinstance(groups, list | tuple):
         return groups
-    # The optimiser is the judge: it refuses a parameter that it gets twice.
+    # The optimizer is the judge: it refuses a parameter that it gets twice.
     optimiser = torch.optim.SGD(list(groups), lr=123.0)
     return {
         names[id(parameter)]: round(float(group["lr"]), 9)
@@ -563,7 +563,7 @@ _PARAMETER_GROUPS = Exercise(
         ),
         Mistake("Everything learns at one rate: the head needs its own.", _one_rate),
         Mistake(
-            "The backbone's group has no \"lr\" and gets the optimiser's default. Say "
+            "The backbone's group has no \"lr\" and gets the optimizer's default. Say "
             "it in both groups.",
             _no_rate_for_backbone,
         ),
@@ -576,7 +576,7 @@ _PARAMETER_GROUPS = Exercise(
             "Only the head is there: that trains on a frozen backbone.", _only_head
         ),
         Mistake(
-            "Frozen parameters have no place in an optimiser: keep those whose "
+            "Frozen parameters have no place in an optimizer: keep those whose "
             "`requires_grad` is true.",
             _frozen_too,
         ),

@@ -194,7 +194,7 @@ _DISCRIMINATOR_LOSS = Exercise(
         ),
         Mistake(
             "The sign: this goes down as the discriminator gets worse. A loss is what "
-            "is minimised.",
+            "is minimized.",
             _value_of_the_game,
         ),
         Mistake("You sum over the batch. Take the mean.", _summed),
@@ -345,7 +345,7 @@ _GENERATOR_LOSS = Exercise(
     cases=_generator_cases,
     mistakes=(
         Mistake(
-            "With `saturating`, the generator minimises log(1 − D), which is *minus* "
+            "With `saturating`, the generator minimizes log(1 − D), which is *minus* "
             "the cross entropy against 0. Yours goes up as D is fooled.",
             _sign_forgotten,
         ),

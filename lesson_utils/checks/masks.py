@@ -552,12 +552,12 @@ _MATCH_TEMPLATE = Exercise(
             _cosine,
         ),
         Mistake(
-            "This is the covariance. Divide by the lengths of the centred window and "
-            "of the centred template, and contrast drops out.",
+            "This is the covariance. Divide by the lengths of the centered window and "
+            "of the centered template, and contrast drops out.",
             _covariance,
         ),
         Mistake(
-            "The template is centred, the window in the denominator is not: its "
+            "The template is centered, the window in the denominator is not: its "
             "energy is the sum of squares minus the squared sum over n.",
             _window_not_centred,
         ),
@@ -583,7 +583,7 @@ _MATCH_TEMPLATE = Exercise(
     ),
     hints=(
         "`F.conv2d(image[None], template[None])` is a sum of products at every place.",
-        "If the template is centred, the numerator needs nothing else. What is left "
+        "If the template is centered, the numerator needs nothing else. What is left "
         "is each window's energy: the sum of squares minus the squared sum over n.",
         "Both sums are convolutions with `torch.ones_like(template)`. Where the energy "
         "is 0, put 1 under the root and 0 in the result.",

@@ -157,17 +157,17 @@ _INSTANCE_NORM = Exercise(
     cases=_instance_norm_cases,
     mistakes=(
         Mistake(
-            "The mean runs over the pictures too: that is batch normalisation. Leave "
+            "The mean runs over the pictures too: that is batch normalization. Leave "
             "dimension 0 out.",
             _in_over_batch,
         ),
         Mistake(
-            "The mean runs over the channels too: that is layer normalisation. Leave "
+            "The mean runs over the channels too: that is layer normalization. Leave "
             "dimension 1 out.",
             _in_over_channels,
         ),
         Mistake(
-            "You divide by the unbiased deviation, torch's default. Normalising takes "
+            "You divide by the unbiased deviation, torch's default. Normalizing takes "
             "the biased one: `correction=0`.",
             _in_unbiased,
         ),
@@ -431,7 +431,7 @@ _BATCH_NORM_TRAIN = Exercise(
             _train_over_all,
         ),
         Mistake(
-            "Each image has a mean of its own here: that is instance normalisation. "
+            "Each image has a mean of its own here: that is instance normalization. "
             "Average over dimension 0 as well.",
             _train_each_image,
         ),
@@ -441,7 +441,7 @@ _BATCH_NORM_TRAIN = Exercise(
             _train_each_pixel,
         ),
         Mistake(
-            "You normalise by the unbiased variance, torch's default in `var`. Here it "
+            "You normalize by the unbiased variance, torch's default in `var`. Here it "
             "is the biased one, `correction=0`.",
             _train_unbiased,
         ),
@@ -450,13 +450,13 @@ _BATCH_NORM_TRAIN = Exercise(
             _train_biased_estimate,
         ),
         Mistake(
-            "In training the batch's own statistics normalise. The running estimates "
+            "In training the batch's own statistics normalize. The running estimates "
             "are only kept, for later.",
             _train_by_estimates,
         ),
         Mistake(
-            "You normalise by the estimates you have just updated. In training the "
-            "batch's own statistics normalise.",
+            "You normalize by the estimates you have just updated. In training the "
+            "batch's own statistics normalize.",
             _train_by_new_estimates,
         ),
         Mistake(
@@ -684,7 +684,7 @@ _FOLD_BATCH_NORM = Exercise(
             _fold_by_variance,
         ),
         Mistake(
-            "You scale the channels that come in. BN normalises those that come out, "
+            "You scale the channels that come in. BN normalizes those that come out, "
             "which are dimension 0 of the kernel.",
             _fold_scales_inputs,
         ),

@@ -108,7 +108,7 @@ _FLATTEN_HEAD = Exercise(
     mistakes=(
         Mistake(
             "You reshape the output as it lies in memory, where a channel's "
-            "pixels are neighbours. Move the channels to the end first: "
+            "pixels are neighbors. Move the channels to the end first: "
             "`permute(0, 2, 3, 1)`.",
             _as_it_lies,
         ),
@@ -118,7 +118,7 @@ _FLATTEN_HEAD = Exercise(
             _columns_first,
         ),
         Mistake(
-            "You take neighbouring channels for the same value of different anchors. "
+            "You take neighboring channels for the same value of different anchors. "
             "They are the values of one anchor: channels are (n, values).",
             _values_first,
         ),

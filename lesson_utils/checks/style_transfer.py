@@ -186,7 +186,7 @@ def _tv_cases() -> Iterator[Case]:
     yield Case.from_reference("random numbers", _tv_reference, images)
     yield Case.from_reference("their gradient", _tv_reference, images, gradient=True)
     yield Case(
-        "a picture of one colour", (torch.ones(1, 3, 4, 4),), expected=torch.tensor(0.0)
+        "a picture of one color", (torch.ones(1, 3, 4, 4),), expected=torch.tensor(0.0)
     )
     yield Case.from_reference(
         "one row, with nothing below it",
@@ -294,12 +294,12 @@ _TOTAL_VARIATION_LOSS = Exercise(
         Mistake("The steps downwards are missing.", _tv_one_way),
         Mistake("The steps to the right are missing.", _tv_down_only),
         Mistake(
-            "The last pixel has no neighbour on its right; `roll` compares it with the "
+            "The last pixel has no neighbor on its right; `roll` compares it with the "
             "first. Use slices, or `diff`.",
             _tv_round_the_edge,
         ),
         Mistake(
-            "You compare channels with each other. Neighbours lie along dimensions 2 "
+            "You compare channels with each other. Neighbors lie along dimensions 2 "
             "and 3.",
             _tv_across_channels,
         ),
@@ -309,7 +309,7 @@ _TOTAL_VARIATION_LOSS = Exercise(
             _tv_pooled,
         ),
         Mistake(
-            "The mean of no differences is NaN. A direction without neighbours counts "
+            "The mean of no differences is NaN. A direction without neighbors counts "
             "0.",
             _tv_nan,
         ),
@@ -319,7 +319,7 @@ _TOTAL_VARIATION_LOSS = Exercise(
         ),
     ),
     hints=(
-        "How do you write the differences of all neighbours on one line, with slices?",
+        "How do you write the differences of all neighbors on one line, with slices?",
         "`images[..., :, 1:] - images[..., :, :-1]` is every step to the right.",
         "Half of the mean of its absolute value plus that of the steps down; where "
         "there is no step, 0.",

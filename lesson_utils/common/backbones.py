@@ -1,6 +1,6 @@
 """Backbones: two small networks that ship with the book, and torchvision's.
 
-Each takes RGB pictures (B, 3, H, W) that are standardised by its own buffers `mean` and
+Each takes RGB pictures (B, 3, H, W) that are standardized by its own buffers `mean` and
 `std`, (3,) each. Weights are read from safetensors, or by torch without running code.
 Networks trained on photographs that need no download are in `pretrained`.
 """
@@ -27,7 +27,7 @@ _PLAN = (24, 24, "pool", 48, 48, "pool", 96, 96, "pool", 128)
 
 
 class Backbone(nn.Module):
-    """A network that knows how its pictures were standardised.
+    """A network that knows how its pictures were standardized.
 
     Args:
         mean: of the channels R, G, B, for pictures in [0, 1].
@@ -43,7 +43,7 @@ class Backbone(nn.Module):
         _standardise_by(self, mean, std)
 
     def preprocess(self, images: Tensor) -> Tensor:
-        """Standardise pictures as the network's training pictures were.
+        """Standardize pictures as the network's training pictures were.
 
         Args:
             images: (B, 3, H, W) or (3, H, W), RGB, floating point, in [0, 1].
@@ -70,7 +70,7 @@ class TinyVGG(Backbone):
         features: convolutions, ReLUs and poolings, numbered as they come; from
             (B, 3, H, W) to (B, 128, H // 8, W // 8).
         classifier: a linear layer on the mean over positions.
-        mean: (3,), what pictures in [0, 1] are standardised by.
+        mean: (3,), what pictures in [0, 1] are standardized by.
         std: (3,), likewise.
         classes: the names of the K classes; empty for weights without a card.
 
@@ -101,7 +101,7 @@ class TinyVGG(Backbone):
         """Classify pictures.
 
         Args:
-            images: (B, 3, H, W), standardised, H and W at least 8.
+            images: (B, 3, H, W), standardized, H and W at least 8.
 
         Returns:
             (B, K), logits.
@@ -110,7 +110,7 @@ class TinyVGG(Backbone):
 
 
 class SmallNet(Backbone):
-    """Four strided convolutions with batch normalisation: quick on small pictures.
+    """Four strided convolutions with batch normalization: quick on small pictures.
 
     Args:
         num_classes: K, at least 1.
@@ -118,7 +118,7 @@ class SmallNet(Backbone):
     Attributes:
         features: from (B, 3, H, W) to (B, 96, H // 8, W // 8), not negative.
         classifier: a linear layer on the mean over positions.
-        mean: (3,), what pictures in [0, 1] are standardised by.
+        mean: (3,), what pictures in [0, 1] are standardized by.
         std: (3,), likewise.
         classes: the names of the K classes; empty for weights without a card.
 
@@ -147,7 +147,7 @@ class SmallNet(Backbone):
         """Classify pictures.
 
         Args:
-            images: (B, 3, H, W), standardised, H and W at least 8.
+            images: (B, 3, H, W), standardized, H and W at least 8.
 
         Returns:
             (B, K), logits.
@@ -230,7 +230,7 @@ def he_initialized(network: NetworkT, generator: torch.Generator | None) -> Netw
     """Draw the weights of convolutions and linear layers anew; biases become 0.
 
     Args:
-        network: it is changed; normalisation layers are left as they are.
+        network: it is changed; normalization layers are left as they are.
         generator: dice; None for torch's own.
 
     Returns:

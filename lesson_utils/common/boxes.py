@@ -82,7 +82,7 @@ def generalized_box_iou(boxes1: Tensor, boxes2: Tensor) -> Tensor:
 
 
 def distance_box_iou(boxes1: Tensor, boxes2: Tensor) -> Tensor:
-    """IoU less the squared distance of the centres, in units of the hull's diagonal.
+    """IoU less the squared distance of the centers, in units of the hull's diagonal.
 
     Args:
         boxes1: (..., N, 4), xyxy; leading dimensions broadcast.
@@ -108,13 +108,13 @@ def distance_box_iou(boxes1: Tensor, boxes2: Tensor) -> Tensor:
 
 
 def xyxy_to_cxcywh(boxes: Tensor) -> Tensor:
-    """Corners to centre, width and height.
+    """Corners to center, width and height.
 
     Args:
         boxes: (..., N, 4), xyxy.
 
     Returns:
-        (..., N, 4): centre x, centre y, width, height.
+        (..., N, 4): center x, center y, width, height.
 
     Raises:
         ValueError: see `require_boxes`.
@@ -126,10 +126,10 @@ def xyxy_to_cxcywh(boxes: Tensor) -> Tensor:
 
 
 def cxcywh_to_xyxy(boxes: Tensor) -> Tensor:
-    """Centre, width and height to corners.
+    """Center, width and height to corners.
 
     Args:
-        boxes: (..., N, 4): centre x, centre y, width, height.
+        boxes: (..., N, 4): center x, center y, width, height.
 
     Returns:
         (..., N, 4), xyxy.

@@ -1,7 +1,7 @@
 """What a classifier says, and how often it is right.
 
 Pictures are (N, 3, H, W), uint8 or in [0, 1]; a model with buffers `mean` and `std`,
-(3,) each, has them standardised by those, any other model takes its inputs as they are.
+(3,) each, has them standardized by those, any other model takes its inputs as they are.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -44,7 +44,7 @@ def plain_classifier(channels: int, num_classes: int, *, width: int = 16) -> nn.
     """A small network for small pictures: three convolutions, and the mean of the last.
 
     Args:
-        channels: of a picture: 1 for grey, 3 for color.
+        channels: of a picture: 1 for gray, 3 for color.
         num_classes: K.
         width: channels of the first convolution; the others have 2 and 4 times as many.
 

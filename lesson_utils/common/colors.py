@@ -1,4 +1,4 @@
-"""Colors of pictures: grey, and how to change brightness, contrast, saturation and hue.
+"""Colors of pictures: gray, and how to change brightness, contrast, saturation and hue.
 
 Pictures are (3, H, W), or batches (B, 3, H, W) in which each picture may have its own
 factor; floating point, in [0, 1].
@@ -83,7 +83,7 @@ def adjust_brightness(images: Tensor, factor: float | Tensor) -> Tensor:
 
 
 def adjust_contrast(images: Tensor, factor: float | Tensor) -> Tensor:
-    """Blend with the picture's mean grey: 0 is flat, 1 changes nothing.
+    """Blend with the picture's mean gray: 0 is flat, 1 changes nothing.
 
     Args:
         images: (3, H, W) or (B, 3, H, W), in [0, 1].
@@ -101,7 +101,7 @@ def adjust_contrast(images: Tensor, factor: float | Tensor) -> Tensor:
 
 
 def adjust_saturation(images: Tensor, factor: float | Tensor) -> Tensor:
-    """Blend each pixel with its own grey: 0 is grey, 1 changes nothing.
+    """Blend each pixel with its own gray: 0 is gray, 1 changes nothing.
 
     Args:
         images: (3, H, W) or (B, 3, H, W), in [0, 1].
@@ -198,7 +198,7 @@ def _rgb_to_hsv(images: Tensor) -> Tensor:
     red, green, blue = images.unbind(dim=-3)
     value = images.amax(dim=-3)
     chroma = value - images.amin(dim=-3)
-    step = chroma + (chroma == 0)  # grey: 0 / 1 instead of 0 / 0
+    step = chroma + (chroma == 0)  # gray: 0 / 1 instead of 0 / 0
     sixths = torch.where(
         value == red,
         (green - blue) / step,

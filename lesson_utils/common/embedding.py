@@ -18,7 +18,7 @@ class EmbeddingNet(nn.Module):
 
     Args:
         dim: D, numbers of an embedding.
-        channels: 1 for grey pictures, 3 for colored ones.
+        channels: 1 for gray pictures, 3 for colored ones.
 
     Attributes:
         features: from (B, channels, H, W) to (B, 1024).

@@ -197,7 +197,7 @@ def kernel_distance(features1: Tensor, features2: Tensor) -> Tensor:
 def minibatch_std(x: Tensor, *, group_size: int = 8) -> Tensor:
     """Append to each point how much the points of its group differ.
 
-    A discriminator that sees this number recognises a generator that repeats itself.
+    A discriminator that sees this number recognizes a generator that repeats itself.
 
     Args:
         x: (..., B, D), floating point; B is a multiple of `group_size`.
@@ -248,7 +248,7 @@ def lattice_power(images: Tensor, period: int = 2) -> Tensor:
     """How much a pattern that repeats stands out of a picture's spectrum.
 
     What repeats every `period` pixels sits at the frequencies that are multiples of
-    1 / period. Their mean power is divided by that of their neighbours, one step of
+    1 / period. Their mean power is divided by that of their neighbors, one step of
     the spectrum away: 1 if nothing stands out, as in noise.
 
     Args:

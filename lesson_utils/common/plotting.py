@@ -32,7 +32,7 @@ WIDTH = 7.2  # inches: the text's width on a page
 DPI = 150  # sharp on a screen with two dots to the CSS pixel, yet small
 PAPER = "#fbfaf7"
 
-# Okabe and Ito's colours, which stay apart for colour-blind eyes; their yellow is
+# Okabe and Ito's colors, which stay apart for colour-blind eyes; their yellow is
 # left out, for it is lost on paper.
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#333333")
 
@@ -345,7 +345,7 @@ def save_picture(image: Tensor, path: str | Path) -> Path:
 
 
 def draw_image(axis: object, image: Tensor) -> None:
-    """Draw a picture on axes, pixel centres at integers, grey as grey.
+    """Draw a picture on axes, pixel centers at integers, gray as gray.
 
     Args:
         axis: matplotlib axes.
@@ -396,7 +396,7 @@ def draw_boxes(
         )
     height, across = size
     for index, (x1, y1, x2, y2) in enumerate(boxes.tolist()):
-        # A pixel's centre is at integers, its edges half a pixel away.
+        # A pixel's center is at integers, its edges half a pixel away.
         left, right = across * x1 - 0.5, across * x2 - 0.5
         top, bottom = height * y1 - 0.5, height * y2 - 0.5
         outline = [left, right, right, left, left], [top, top, bottom, bottom, top]

@@ -1,6 +1,6 @@
 """Networks trained on photographs, whose weights come in packages, not by download.
 
-Each takes RGB pictures (B, 3, H, W) that are standardised by its own buffers `mean` and
+Each takes RGB pictures (B, 3, H, W) that are standardized by its own buffers `mean` and
 `std`, (3,) each; `network.preprocess(images)` does it. Weights are verified, and read
 from HDF5 or by torch without running code; see `packaged_files`.
 """
@@ -28,7 +28,7 @@ class EfficientNetLite0(Backbone):
             and at stages 2, 3, 4 and 6; from (B, 3, H, W) to (B, 1280, H', W'), where
             H' and W' are H / 32 and W / 32, rounded up, and values lie in [0, 6].
         classifier: a linear layer on the mean over positions, 1,000 classes.
-        mean: (3,), what pictures in [0, 1] are standardised by.
+        mean: (3,), what pictures in [0, 1] are standardized by.
         std: (3,), likewise.
         classes: the names of ImageNet's 1,000 classes, with their synonyms, such as
             "espresso" or "tabby, tabby cat"; "crane" is there twice, the bird and the
@@ -59,7 +59,7 @@ class EfficientNetLite0(Backbone):
         """Classify pictures.
 
         Args:
-            images: (B, 3, H, W), standardised; trained at 224 x 224.
+            images: (B, 3, H, W), standardized; trained at 224 x 224.
 
         Returns:
             (B, 1000), logits.
@@ -77,7 +77,7 @@ class VGG16Features(Backbone):
         features: conv1_1, relu1_1, conv1_2, relu1_2, pool1, conv2_1, ..., relu5_3,
             pool5: the layers and numbers of torchvision's `vgg16().features`; from
             (B, 3, H, W) to (B, 512, H // 32, W // 32). No ReLU works in place.
-        mean: (3,), what pictures in [0, 1] are standardised by.
+        mean: (3,), what pictures in [0, 1] are standardized by.
         std: (3,), likewise.
 
     Raises:
@@ -105,7 +105,7 @@ class VGG16Features(Backbone):
         """Run all layers.
 
         Args:
-            images: (B, 3, H, W), standardised, H and W at least 32.
+            images: (B, 3, H, W), standardized, H and W at least 32.
 
         Returns:
             (B, 512, H // 32, W // 32), not negative.
@@ -190,7 +190,7 @@ def vgg16_features(
             kernel = torch.from_numpy(stored["0"][()])  # (3, 3, inputs, outputs)
             layer.weight.copy_(kernel.permute(3, 2, 0, 1))
             layer.bias.copy_(torch.from_numpy(stored["1"][()]))
-        # It saw BGR in steps of one grey level; here RGB comes in steps of std.
+        # It saw BGR in steps of one gray level; here RGB comes in steps of std.
         first = network.features.conv1_1.weight  # (64, 3, 3, 3)
         first.copy_(first.flip(1) * (255 * network.std)[:, None, None])
     return network.eval()

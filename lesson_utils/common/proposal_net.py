@@ -25,7 +25,7 @@ class ProposalNet(Backbone):
             to (B, 32, H', W'), where H' is ceil(H / 2) - 5, and W' likewise.
         face: a 1 x 1 convolution, logits of no face and face.
         offsets: a 1 x 1 convolution, how to move the window's sides.
-        mean: (3,), what pictures in [0, 1] are standardised by.
+        mean: (3,), what pictures in [0, 1] are standardized by.
         std: (3,), likewise.
 
     Source: Zhang et al., Joint Face Detection and Alignment Using Multitask Cascaded
@@ -52,7 +52,7 @@ class ProposalNet(Backbone):
         """Look at every second window.
 
         Args:
-            images: (B, 3, H, W), standardised, H and W at least 12.
+            images: (B, 3, H, W), standardized, H and W at least 12.
 
         Returns:
             The probability of a face, (B, H', W'), and offsets, (B, 4, H', W'), of x1,

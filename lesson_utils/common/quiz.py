@@ -114,7 +114,7 @@ def _question_html(number: int, question: Question) -> str:
 
 
 def _choice_html(name: str, identifier: str, choice: Choice) -> str:
-    # The sign and the word say it to those who do not see the colour.
+    # The sign and the word say it to those who do not see the color.
     kind, verdict = (
         ("right", "✓ Right.") if choice.correct else ("wrong", "✗ Not quite.")
     )

@@ -1,7 +1,7 @@
 """Masks of simple shapes: rectangles, disks, and polygons that somebody drew.
 
-A pixel's centre lies at integer coordinates, x runs to the right and y down. A pixel
-belongs to a shape if its centre lies in it or on its edge.
+A pixel's center lies at integer coordinates, x runs to the right and y down. A pixel
+belongs to a shape if its center lies in it or on its edge.
 """
 
 from collections.abc import Sequence
@@ -47,13 +47,13 @@ def disk_mask(
         height: H, in pixels.
         width: W, in pixels.
         center: (2,), x and y in pixels.
-        radius: in pixels; at 0 only a centre at integers keeps a pixel, its own.
+        radius: in pixels; at 0 only a center at integers keeps a pixel, its own.
 
     Returns:
         (H, W), boolean.
 
     Raises:
-        ValueError: the centre is not two finite numbers, the radius is negative or
+        ValueError: the center is not two finite numbers, the radius is negative or
             not finite, or H or W is not positive.
 
     Source: the definition.
@@ -104,7 +104,7 @@ def polygon_mask(
 
 
 def _pixel_centers(height: int, width: int) -> tuple[Tensor, Tensor]:
-    """The pixel centres' x (1, W) and y (H, 1), in float64."""
+    """The pixel centers' x (1, W) and y (H, 1), in float64."""
     require_whole("height", height)
     require_whole("width", width)
     x = torch.arange(width, dtype=torch.float64)[None]

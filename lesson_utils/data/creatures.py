@@ -36,7 +36,7 @@ from lesson_utils.data.drawing.sprites import (
 )
 
 BODY_PLANS = tuple(PLANS)  # names of ways to be built
-COLOR_NAMES = tuple(BODY_COLORS)  # words for the colours of bodies
+COLOR_NAMES = tuple(BODY_COLORS)  # words for the colors of bodies
 
 _NAME_OF_PALETTE = {
     palette: name for name, palettes in BODY_COLORS.items() for palette in palettes
@@ -55,11 +55,11 @@ class Attributes:
         palette: one of the type's palettes.
         marking: one of eight, such as "stripes", or "plain".
         eyes: their style, such as "round" or "sleepy".
-        iris: the colour of the eyes; some styles do not show it.
+        iris: the color of the eyes; some styles do not show it.
         mouth: its style, such as "smile", or "none".
         ears: their style, horns and fins among them, or "none".
         growth: what grows on its head, back or tail, such as "flame".
-        cheeks: whether they are coloured.
+        cheeks: whether they are colored.
     """
 
     type: str
@@ -84,7 +84,7 @@ class Creature:
         mask: (S, S), bool, true on the creature, its outline included.
         attributes: what it was drawn with.
         color: (3,), float32, RGB in [0, 1], of its body where the light is even.
-        color_name: the word for its palette's body colour, out of `COLOR_NAMES`.
+        color_name: the word for its palette's body color, out of `COLOR_NAMES`.
     """
 
     image: Tensor
@@ -193,7 +193,7 @@ class Creatures(Dataset):
 
         Returns:
             (4, S, S), float32, in [0, 1]: red, green, blue, and an alpha of 1 on the
-            creature and 0 off it, where the colour is white.
+            creature and 0 off it, where the color is white.
 
         Raises:
             IndexError: the index is out of range.
@@ -238,7 +238,7 @@ class Creatures(Dataset):
         return _image(indices, table)
 
     def _draw(self, index: int) -> tuple[np.ndarray, np.ndarray, Attributes]:
-        """Colour indices (S, S), the colour table (3, num_colours), attributes."""
+        """Color indices (S, S), the color table (3, num_colours), attributes."""
         dice = Random(f"{self.seed} {self._position(index)}")
         attributes = _draw_lots(dice, self.classes, self.plans)
         indices = paint(
@@ -341,7 +341,7 @@ def _growth_anchors(sketch: Sketch, dice: Random) -> list[Anchor]:
 
 
 def _image(indices: np.ndarray, colors: np.ndarray) -> Tensor:
-    """Look the colour indices (S, S) up in the table: (3, S, S)."""
+    """Look the color indices (S, S) up in the table: (3, S, S)."""
     return torch.from_numpy(colors.take(indices, axis=1))
 
 
@@ -350,7 +350,7 @@ def _rgb(code: str) -> np.ndarray:
 
 
 def _ramp(code: str) -> np.ndarray:
-    """Four tones of a colour, (4, 3): its shadows are bluer, its light is yellower."""
+    """Four tones of a color, (4, 3): its shadows are bluer, its light is yellower."""
     base = _rgb(code)
     line, shadow = base * (0.42, 0.36, 0.45), base * (0.76, 0.72, 0.82)
     light = base + 0.42 * (np.array((1, 1, 0.92)) - base)
@@ -371,7 +371,7 @@ def _color_table(type_name: str, palette: str, iris: str) -> np.ndarray:
 
 
 def _colors(attributes: Attributes, dice: Random) -> np.ndarray:
-    """The colour table with each creature's own cast, (3, num_colours)."""
+    """The color table with each creature's own cast, (3, num_colours)."""
     table = _color_table(attributes.type, attributes.palette, attributes.iris)
     cast = np.float32([[dice.uniform(0.92, 1.06)] for _ in "RGB"])
     table = np.minimum(table * cast, 1)

@@ -1,4 +1,4 @@
-"""Handwritten digits that ship inside scikit-learn: labelled images, no download."""
+"""Handwritten digits that ship inside scikit-learn: labeled images, no download."""
 
 import torch
 from torch import Tensor
@@ -9,7 +9,7 @@ SPLITS = ("train", "test")
 
 
 def digits(split: str, *, test_every: int = 5) -> tuple[Tensor, Tensor]:
-    """Scikit-learn's handwritten digits, 1,797 grey images of 8 by 8 pixels.
+    """Scikit-learn's handwritten digits, 1,797 gray images of 8 by 8 pixels.
 
     Of each digit's images, in scikit-learn's order, every `test_every`-th is for
     testing and the others are for training. Nothing is drawn at random: the split is

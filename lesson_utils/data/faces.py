@@ -13,7 +13,7 @@ def faces() -> tuple[Tensor, Tensor]:
     from no face, not one person from another.
 
     Returns:
-        Images (200, 1, 25, 25), float32, in [0, 1], grey, and labels (200,), int64,
+        Images (200, 1, 25, 25), float32, in [0, 1], gray, and labels (200,), int64,
         positions in `CLASSES`: the 100 faces come first.
 
     Source: Huang et al., Labeled Faces in the Wild, 2007, by way of scikit-image.

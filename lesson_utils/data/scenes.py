@@ -35,7 +35,7 @@ _BACKGROUND_SIDE = 192  # of what backgrounds are cut from
 _SPRITE_SIDE = 64  # that creatures are drawn at, before they are scaled
 _SHORTEST, _LONGEST = 0.16, 0.6  # an object's longer side, as a share of the picture
 
-# A creature's colours and alpha, (h, w, 4), its top and left, itself, and its light.
+# A creature's colors and alpha, (h, w, 4), its top and left, itself, and its light.
 _Pasted = tuple[np.ndarray, tuple[int, int], Creature, Tensor]
 
 
@@ -50,7 +50,7 @@ class Scene:
         masks: (N, S, S), bool, the pixels where one sees the creature. No two overlap.
         whole_masks: (N, S, S), bool, likewise as if nothing stood in front of it.
         colors: (N, 3), float32, RGB in [0, 1], of the bodies, in the scene's light.
-        color_names: the word for the colour of each body, such as "orange".
+        color_names: the word for the color of each body, such as "orange".
         attributes: what each was drawn with; `attributes[0].plan` is a body plan.
     """
 
@@ -140,7 +140,7 @@ class Scenes(Dataset):
         return image, boxes, labels
 
     def describe(self, index: int) -> Scene:
-        """A scene with masks, colours and attributes of its creatures.
+        """A scene with masks, colors and attributes of its creatures.
 
         Args:
             index: from 0, or negative, from the end.
@@ -206,7 +206,7 @@ class Scenes(Dataset):
         rows, columns = (np.flatnonzero(creature.mask.any(d)) for d in (1, 0))
         window = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
         alpha = creature.mask[None].float()
-        # Colours count by alpha; else the white around would bleed into the edges.
+        # Colors count by alpha; else the white around would bleed into the edges.
         layers = torch.cat([creature.image * alpha, alpha])[:, window[0], window[1]]
         share = np.exp(rng.uniform(np.log(_SHORTEST), np.log(_LONGEST)))
         scale = share * self.image_size / max(layers.shape[1:])
@@ -244,7 +244,7 @@ def collate(batch: Sequence[tuple[Tensor, Tensor, Tensor]]) -> tuple[Tensor, Ten
 
 
 def stack_scenes(data: Dataset) -> tuple[Tensor, Tensor]:
-    """All of a data set with boxes in memory, a byte for each colour of a pixel.
+    """All of a data set with boxes in memory, a byte for each color of a pixel.
 
     Args:
         data: items (image (3, S, S) in [0, 1], boxes (M, 4), labels (M,)).
@@ -393,7 +393,7 @@ def _free_place(
 def _paste(
     canvas: np.ndarray, sprite: np.ndarray, place: tuple[int, int]
 ) -> tuple[float, float, float, float]:
-    """Lay (h, w, 4), colours times alpha, on the canvas; its box in pixels."""
+    """Lay (h, w, 4), colors times alpha, on the canvas; its box in pixels."""
     (top, left), (height, width) = place, sprite.shape[:2]
     under = canvas[top : top + height, left : left + width]
     under *= 1 - sprite[..., 3:]

@@ -1,4 +1,4 @@
-"""Textures drawn by rule: families of patterns under varied colour and light."""
+"""Textures drawn by rule: families of patterns under varied color and light."""
 
 import math
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ FAMILIES = tuple(_PATTERNS)
 
 
 class Textures(Dataset):
-    """Textures of many families, each picture with its own colours, zoom and light.
+    """Textures of many families, each picture with its own colors, zoom and light.
 
     A picture depends on `seed`, its index, `image_size` and `families` alone; it is
     drawn when it is asked for. Families take turns: index i is of family i modulo their
@@ -130,7 +130,7 @@ def _coordinates(
 
 
 def _colored(rng: Generator, height: np.ndarray) -> np.ndarray:
-    """(H, W, 3): the height as a place on a ramp of two to four colours."""
+    """(H, W, 3): the height as a place on a ramp of two to four colors."""
     count = rng.integers(2, 5)
     # Lightness rises or falls along the ramp, so that the pattern stays visible.
     light = np.linspace(*rng.uniform((0.05, 0.6), (0.4, 1.0)), count)

@@ -35,7 +35,7 @@ def hints_for(exercise: Exercise, records: list[Record]) -> list[str]:
     if not hint:
         try:
             hint = _observation(idea)
-        except Exception:  # what comes back may be an object of any behaviour
+        except Exception:  # what comes back may be an object of any behavior
             hint = idea[0].fault.hint
     return [hint if record is idea[0] else record.fault.hint for record in failed]
 

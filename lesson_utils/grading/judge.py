@@ -162,7 +162,7 @@ def _raised_fault(attempt: Attempt) -> Fault:
 def _value_fault(attempt: Attempt) -> Fault | None:
     try:
         difference = compare(attempt.case.expected, attempt.value, attempt.rules)
-    except Exception as error:  # what comes back may be an object of any behaviour
+    except Exception as error:  # what comes back may be an object of any behavior
         difference = Difference(f"the result cannot be compared: {error}")
     if difference is None:
         return None

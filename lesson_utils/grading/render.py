@@ -10,7 +10,7 @@ from lesson_utils.grading.outcome import Failure, Outcome
 RECORD = "look_closer"  # where an output's metadata tells programs of an outcome
 
 # Without the book's stylesheet too a card must be legible, light and dark: text keeps
-# the page's colour, and the bar's colours stand 3:1 against white and near-black.
+# the page's color, and the bar's colors stand 3:1 against white and near-black.
 _BARS = {"right": "#2f855a", "wrong": "#d04848", "todo": "#5a7fb0"}
 _CARD = (
     "border:1px solid currentColor;border-left:0.4em solid {};border-radius:4px;"

@@ -58,7 +58,7 @@ def open_page(browser: Browser) -> Iterator[Callable[..., Visit]]:
             context = browser.new_context(
                 viewport={"width": width, "height": 900},
                 color_scheme=scheme,
-                reduced_motion="reduce",  # no colour is measured halfway to another
+                reduced_motion="reduce",  # no color is measured halfway to another
             )
             contexts.callback(context.close)
             context.set_default_timeout(PATIENCE)

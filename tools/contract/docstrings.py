@@ -38,7 +38,7 @@ def shared_docstrings_name_arguments(book: Tree) -> list[str]:
     """In common and data, too: Args, shapes of tensors, Returns and Raises.
 
     A source is asked of chapters alone, which teach what somebody has thought of. A
-    module whose own name is private serves its neighbours, and may say less.
+    module whose own name is private serves its neighbors, and may say less.
     """
     return [
         f"{module.path}: line {node.lineno}: {name}: {fault}"

@@ -28,11 +28,11 @@ class Paint:
     """What an airline and the weather do to an aircraft.
 
     Attributes:
-        body: colour of the upper fuselage.
-        belly: colour below the belly line.
-        accent: colour of the fin, the stripe and the rear.
-        engine: colour of the engines.
-        glass: colour of the windows.
+        body: color of the upper fuselage.
+        belly: color below the belly line.
+        accent: color of the fin, the stripe and the rear.
+        engine: color of the engines.
+        glass: color of the windows.
         belly_line: height of the belly line.
         stripe: height of the stripe; None for none.
         rear: where the accent begins, as a share of the length.

@@ -3,7 +3,7 @@
 They are drawn after real airliners where a name is real, and simplified: what two of
 one family differ in is meant, what they have in common is only alike. The 737-300 and
 737-400 differ in their windows alone, as the example of the notes has it; the real
-737-400 is about three metres longer, too. The LC-1 is this book's own.
+737-400 is about three meters longer, too. The LC-1 is this book's own.
 """
 
 from dataclasses import dataclass, replace

@@ -221,7 +221,7 @@ def _draw_eye(
 
 
 def draw_marking(marking: str, sketch: Sketch, dice: Random) -> list[Part]:
-    """A marking of `MARKINGS`: parts that recolour the body and keep its shading."""
+    """A marking of `MARKINGS`: parts that recolor the body and keep its shading."""
     return [
         Part(shape, MARKINGS[marking], over=BODY)
         for shape in _marking_shapes(marking, sketch, dice)

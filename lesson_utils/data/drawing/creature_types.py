@@ -8,7 +8,7 @@ class CreatureType:
     """What creatures of one type have in common.
 
     Attributes:
-        palettes: colours of body, accent, belly and growths, as hexadecimal RGB.
+        palettes: colors of body, accent, belly and growths, as hexadecimal RGB.
         growths: names from `GROWTHS`; one named twice is twice as likely.
         ears: likewise.
         plans: the body plans it prefers, likewise.
@@ -122,7 +122,7 @@ TYPES = {
         ("beetle", "beetle", "crab", "snail"),
     ),
 }
-# What one would call the body's colour, in one word, and the palettes it is said of.
+# What one would call the body's color, in one word, and the palettes it is said of.
 BODY_COLORS = {
     "red": ("magma", "ladybird"),
     "orange": ("ember", "candle"),
@@ -136,7 +136,7 @@ BODY_COLORS = {
     "gray": ("granite", "lantern", "fog"),
     "white": ("frost", "aurora"),
 }
-# Colours of eyes, as hexadecimal RGB.
+# Colors of eyes, as hexadecimal RGB.
 IRISES = {
     "amber": "f0b040",
     "green": "68c860",

@@ -1,4 +1,4 @@
-"""Families of procedural patterns: height maps in [0, 1] that `textures` colours.
+"""Families of procedural patterns: height maps in [0, 1] that `textures` colors.
 
 A pattern is a function of a random generator and of coordinates `u`, `v`: arrays of one
 shape, in cells, so that whole numbers are the corners of a pattern's cells. It returns

@@ -2,7 +2,7 @@
 
 A sprite is a list of `Part`s, painted one over another. Shapes live in a plane of
 their own, x to the right and y down, in units of about half a creature; the painter
-scales the whole list into the frame. A painted sprite is an array of colour
+scales the whole list into the frame. A painted sprite is an array of color
 indices, `4 * ramp + tone`: a ramp is one material in four tones (0 line, 1 shadow,
 2 base, 3 light), and index 0 is the background.
 """
@@ -115,11 +115,11 @@ class Curve(NamedTuple):
 
 
 def _least_power(down: np.ndarray, across: np.ndarray, r: np.ndarray) -> np.ndarray:
-    """Squared distance to a disc's centre less its squared radius, the least of all.
+    """Squared distance to a disc's center less its squared radius, the least of all.
 
     Args:
-        down: (N, H), from each centre to each row.
-        across: (N, W), from each centre to each column.
+        down: (N, H), from each center to each row.
+        across: (N, W), from each center to each column.
         r: (N, 1), the radii.
 
     Returns:
@@ -226,7 +226,7 @@ def paint(
     light_angle: float = 0.75 * pi,
     flip: bool = False,
 ) -> np.ndarray:
-    """Paint parts one over another, scaled to the frame and centred in it.
+    """Paint parts one over another, scaled to the frame and centered in it.
 
     Args:
         parts: from the back to the front.
@@ -237,7 +237,7 @@ def paint(
         flip: whether to mirror the sprite (the light stays).
 
     Returns:
-        (size, size), uint8 colour indices, 0 where there is nothing.
+        (size, size), uint8 color indices, 0 where there is nothing.
     """
     boxes = [part.shape.bounds() for part in parts]
     x1, y1, x2, y2 = _union(
@@ -249,7 +249,7 @@ def paint(
     steps = (np.arange(size, dtype=np.float32) + 0.5) * np.float32(pixel)
     x, y = steps + np.float32(left), steps[:, None] + np.float32(top)
     light = (cos(light_angle) * (-1 if flip else 1), -sin(light_angle))
-    # Below 32 pixels lines inside the sprite would leave no room for colour.
+    # Below 32 pixels lines inside the sprite would leave no room for color.
     line_width = pixel * max(1.0, size / 64) if size >= 32 else 0.0
     indices = np.zeros((size, size), np.uint8)
     for part, (x1, y1, x2, y2) in zip(parts, boxes, strict=True):
