@@ -464,6 +464,7 @@ _SAMPLE_CROP = Exercise(
     name="sample_crop",
     solution=augmentation.sample_crop,
     cases=_sample_crop_cases,
+    time_limit=30.0,  # three hundred crops take their time on a busy laptop
     mistakes=(
         Mistake(
             "`scale` is the share of the *area*. Scale a side by the square root.",
