@@ -237,7 +237,8 @@ def home() -> Path:
     """Where the environments are kept on this machine."""
     import platformdirs
 
-    return platformdirs.user_cache_path("lesson_utils") / "matrix"
+    # Not among the data sets: the doctor counts what is there.
+    return platformdirs.user_cache_path("look_closer_matrix")
 
 
 def main() -> None:
