@@ -211,7 +211,8 @@ def count_sketch(values: Tensor, buckets: Tensor, signs: Tensor, size: int) -> T
         average over random ones, those of the values.
 
     Raises:
-        ValueError: `buckets` or `signs` are not (C,), or a bucket is out of range.
+        ValueError: `buckets` or `signs` are not (C,), a bucket is out of range, or a
+            sign is neither 1 nor -1.
 
     Source: Charikar et al., Finding Frequent Items in Data Streams, ICALP 2002.
     """
@@ -227,6 +228,7 @@ def count_sketch(values: Tensor, buckets: Tensor, signs: Tensor, size: int) -> T
             f"buckets must lie from 0 to {size - 1} for size {size}, got "
             f"{buckets.min()} to {buckets.max()}"
         )
+    _require_signs("signs", signs)
     sketch = values.new_zeros(*values.shape[:-1], size)
     return sketch.index_add(-1, buckets, values * signs.to(values.dtype))
 
@@ -289,7 +291,8 @@ def random_maclaurin(
         `bilinear_pool`, and on average equal to them.
 
     Raises:
-        ValueError: the features are not such tensors, or the signs do not fit.
+        ValueError: the features are not such tensors, the signs do not fit, or one is
+            neither 1 nor -1.
 
     Source: Kar and Karnick, Random Feature Maps for Dot Product Kernels, AISTATS 2012;
         Gao et al., Compact Bilinear Pooling, CVPR 2016, algorithm 1.
@@ -302,6 +305,8 @@ def random_maclaurin(
             f"(D, {features2.shape[1]}), got {tuple(signs1.shape)} and "
             f"{tuple(signs2.shape)}"
         )
+    _require_signs("signs1", signs1)
+    _require_signs("signs2", signs2)
     projected = [
         features.flatten(2).transpose(1, 2) @ signs.to(features.dtype).T
         for features, signs in ((features1, signs1), (features2, signs2))
@@ -370,6 +375,12 @@ class CompactBilinear(nn.Module):
 def _positions_last(features: Tensor) -> Tensor:
     """(B, C, H, W) as (B, H·W, C), in float32 at least."""
     return at_least_float32(features.flatten(2).transpose(1, 2))
+
+
+def _require_signs(name: str, signs: Tensor) -> None:
+    wrong = signs[(signs != 1) & (signs != -1)]
+    if len(wrong):
+        raise ValueError(f"{name} must each be 1 or -1, got {wrong[0].item()}")
 
 
 def _check_features(features1: Tensor, features2: Tensor) -> None:

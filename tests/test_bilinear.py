@@ -207,6 +207,9 @@ class TestCountSketch:
             ([0, 1, 1], [1, 1], r"signs must be \(3,\)"),
             ([0, 1, 2], [1, 1, 1], "from 0 to 1 for size 2, got 0 to 2"),
             ([0, -1, 1], [1, 1, 1], "got -1 to 1"),
+            ([0, 1, 1], [1, 0, 1], "signs must each be 1 or -1, got 0"),
+            ([0, 1, 1], [1, -1, 2], "got 2"),
+            ([0, 1, 1], [1, math.nan, 1], "got nan"),
         ],
     )
     def test_errors(self, buckets, signs, message):
@@ -276,6 +279,10 @@ class TestRandomMaclaurin:
             bilinear.random_maclaurin(
                 features, features, torch.ones(5, 3), torch.ones(5, 2)
             )
+        ones = torch.ones(5, 3)
+        for name, pair in (("signs1", (0 * ones, ones)), ("signs2", (ones, -2 * ones))):
+            with pytest.raises(ValueError, match=f"{name} must each be 1 or -1"):
+                bilinear.random_maclaurin(features, features, *pair)
 
 
 class TestCompactBilinear:

@@ -130,6 +130,7 @@ class TestCrossEntropy:
             (torch.zeros(2, 3), torch.tensor([0.0, 1.0]), 0),
             (torch.zeros(0, 3), torch.zeros(0, dtype=torch.long), 0),
             (torch.zeros(3), torch.tensor([0, 1, 2]), 0),
+            (torch.zeros(2, 3).long(), torch.tensor([0, 1]), 0),
             (torch.zeros(2, 3), torch.tensor([0, 1]), 1.5),
             (torch.zeros(2, 3), torch.tensor([0, 1]), -0.1),
         ],

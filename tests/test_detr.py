@@ -387,6 +387,61 @@ class TestDetr:
         assert sum(len(each.scores) for each in few) < 48
         assert detr.predict(network, images[:0]) == []
 
+    def test_finds_what_the_last_layer_says(self):
+        network = small_detr()
+        logits = torch.zeros(3, 1, 2, 3)  # layers, pictures, queries, classes
+        logits[:2, :, :, 2] = 9
+        logits[2, 0, 0, 0], logits[2, 0, 1, 1] = math.log(3), math.log(8)
+        boxes = torch.full((3, 1, 2, 4), 0.9)
+        boxes[2, 0] = torch.tensor([[0.5, 0.5, 0.2, 0.4], [0.1, 0.5, 0.4, 0.2]])
+        network.forward = lambda images: detr.Answers(logits, boxes, logits)
+        (found,) = detr.predict(network, rand(1, 3, 24, 24))
+        assert found.labels.tolist() == [1, 0]
+        torch.testing.assert_close(found.scores, torch.tensor([8 / 10, 3 / 5]))
+        corners = torch.tensor([[0, 0.4, 0.3, 0.6], [0.4, 0.3, 0.6, 0.7]])
+        torch.testing.assert_close(found.boxes, corners)
+
+    def first_step(self, network, look, **options):
+        """Train, as long as by default, and stop when one step is taken."""
+        labels = torch.tensor([1, 0.2, 0.2, 0.7, 0.8]).expand(4, 1, 5)
+
+        def stop(step):
+            look()
+            raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            detr.train(
+                network, rand(4, 3, 24, 24), labels, after=stop, progress=False,
+                **options,
+            )  # fmt: skip
+
+    def test_the_first_step_moves_each_weight_by_its_rate(self):
+        """The rate rises to its peak in a fifth of 400 steps; the trunk's is half."""
+        network = small_detr(num_queries=2, decoder=1)
+        before = {name: p.clone() for name, p in network.named_parameters()}
+        moved = {True: 0.0, False: 0.0}
+
+        def look():
+            for name, p in network.named_parameters():
+                trunk = name.startswith(("stem", "stages"))
+                moved[trunk] = max(moved[trunk], (p - before[name]).abs().max().item())
+
+        self.first_step(network, look, learning_rate=4.01, weight_decay=0.0)
+        rate = 4.01 * (1 / 401) / 0.2
+        assert moved[False] == pytest.approx(rate, rel=1e-4)
+        assert moved[True] == pytest.approx(rate / 2, rel=1e-4)
+
+    @pytest.mark.parametrize(("options", "norm"), [({}, 1.0), ({"clip": 0.5}, 0.5)])
+    def test_gradients_are_clipped(self, options, norm):
+        network, found = small_detr(num_queries=2, decoder=1), []
+
+        def look():
+            slopes = [p.grad.flatten() for p in network.parameters()]
+            found.append(torch.cat(slopes).norm().item())
+
+        self.first_step(network, look, **options)
+        assert found == [pytest.approx(norm, rel=1e-4)]
+
     def test_a_run_goes_on(self, tmp_path):
         images, labels = rand(8, 3, 24, 24), torch.full((8, 1, 5), -1.0)
         labels[:, 0] = torch.tensor([1, 0.2, 0.2, 0.7, 0.8])

@@ -167,6 +167,8 @@ class TestTraining:
         assert torch.equal(state, torch.get_rng_state())
         assert torch.equal(network[0].weight, same[0].weight)
         assert not torch.equal(network[0].weight, fs.make_network(seed=4)[0].weight)
+        zero, default = fs.make_network(seed=0), fs.make_network()
+        assert torch.equal(zero[0].weight, default[0].weight)
 
     def test_a_step_by_hand(self):
         images, labels = blobs(60)

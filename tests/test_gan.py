@@ -461,6 +461,15 @@ class TestTrain:
         play(steps=3, progress=True)
         assert "3/3" in capsys.readouterr().err
 
+    def test_goes_for_2000_steps_unless_told(self, capsys):
+        def nothing_left(shape, rng):
+            raise EOFError
+
+        networks = gan.Generator(), gan.Discriminator()
+        with pytest.raises(EOFError):
+            gan.train(*networks, nothing_left, progress=True)
+        assert " 0/2000 " in capsys.readouterr().err
+
     def test_stops_at_nan(self):
         def nan(shape, rng):
             return torch.full((*shape, 2), math.nan)

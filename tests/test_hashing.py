@@ -10,11 +10,13 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
+from torch import nn
 from torch.autograd import gradcheck
 
 from lesson_utils import hashing as h
 from lesson_utils.checks import hashing as hashing_checks
 from lesson_utils.common.studies import read_study
+from lesson_utils.common.training import batch_of_step
 from lesson_utils.data.mnist import mnist
 from tests.answers import ExerciseTests
 
@@ -267,6 +269,17 @@ class TestLosses:
 
 
 class TestTraining:
+    def test_the_first_loss_by_hand(self):
+        images, labels = normal(70, 1, 2, 2).float(), torch.arange(70) % 3
+        torch.manual_seed(0)
+        network = nn.Sequential(nn.Flatten(), nn.Linear(4, 8))
+        batch = batch_of_step(70, 64, 0, 0)
+        with torch.no_grad():
+            outputs = network(images[batch])
+        wanted = h.hashing_loss(outputs, labels[batch], alpha=0.01)
+        history = h.train(network, images, labels, steps=1, progress=False)
+        assert history["loss"] == [pytest.approx(wanted.item())]
+
     def test_a_short_training_finds_digits(self):
         images, labels = mnist("train")
         images, labels = images[:600], labels[:600]

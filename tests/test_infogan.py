@@ -18,6 +18,7 @@ from lesson_utils import infogan
 from lesson_utils.checks import infogan as checks
 from lesson_utils.common import codes as common_codes
 from lesson_utils.common.backbones import WEIGHTS
+from lesson_utils.common.compute import make_fabric
 from lesson_utils.common.studies import read_study
 from lesson_utils.data.mnist import mnist
 from tests.answers import ExerciseTests
@@ -431,6 +432,17 @@ class TestTraining:
             infogan.train(*pair(), DIGITS[:, 0])
         with pytest.raises(FloatingPointError):
             self.train(weight=1e38, steps=20, learning_rate=1e3)
+
+    @pytest.mark.parametrize("weights", [(1.0,), (1.0, 0.5, 0.5)])
+    def test_one_weight_for_each_part(self, weights):
+        fabric = make_fabric()
+        fabric.launch()
+        players = [
+            fabric.setup(each, torch.optim.Adam(each.parameters())) for each in pair()
+        ]
+        drawn = infogan.sample_latents(4, noise=3)
+        with pytest.raises(ValueError, match="zip"):
+            infogan.train_step(*players, DIGITS[:4], drawn, fabric, weights=weights)
 
 
 def first_batch(size):

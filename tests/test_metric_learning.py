@@ -82,6 +82,14 @@ class TestDistances:
             torch.testing.assert_close(ml.unit_vectors(scale * a), ml.unit_vectors(a))
         assert ml.unit_vectors(a).norm(dim=1).tolist() == pytest.approx([1] * 4)
 
+    @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+    def test_rounding_leads_to_no_cosine_beyond_1(self, dtype):
+        a = random(50, 3, dtype=dtype)
+        unit = ml.unit_vectors(a)
+        assert (unit @ unit.T).max() > 1  # what rounding does
+        assert ml.cosine_similarity(a, a).max() == 1
+        assert ml.cosine_similarity(a, -a).min() == -1
+
     def test_of_unit_vectors_both_rank_alike(self):
         a, b = ml.unit_vectors(random(5, 3)), ml.unit_vectors(random(9, 3, seed=1))
         squares, cosine = (
@@ -96,6 +104,14 @@ class TestDistances:
             ml.pairwise_distance(random(3, 2), random(3, 3))
         with pytest.raises(ValueError, match=r"a must be \(N, D\)"):
             ml.cosine_similarity(random(3), random(3, 3))
+        whole = torch.ones(3, 2).long()
+        for function in (ml.pairwise_distance, ml.cosine_similarity):
+            for name, pair in (
+                ("a", (whole, random(3, 2))),
+                ("b", (random(3, 2), whole)),
+            ):
+                with pytest.raises(ValueError, match=f"{name} must be .*int64"):
+                    function(*pair)
 
 
 class TestLosses:

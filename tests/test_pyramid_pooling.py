@@ -214,6 +214,10 @@ class TestPyramidNet:
         for size in ((8, 8), (32, 48), (57, 33)):
             assert network(torch.zeros(2, 3, *size)).shape == (2, 4)
 
+    def test_three_levels_by_default(self):
+        head = pp.PyramidNet(4).head
+        assert head.in_features == 64 * (1 * 1 + 2 * 2 + 4 * 4)
+
     def test_learns_in_several_sizes(self):
         images = 0.5 * rand(64, 3, 24, 24)
         labels = torch.arange(64) % 2

@@ -417,6 +417,17 @@ class TestTransfer:
         total = 2 * expected["content"] + 5 * style_sum + 3 * expected["tv"]
         assert history["total"][0] == pytest.approx(total, rel=1e-4)
 
+    def test_by_default_content_and_style_alone_count(self, net):
+        pair = picture(3, 16, 16), picture(3, 16, 16, seed=1)
+        start = picture(3, 16, 16, seed=2)
+        options = {"backbone": net, "num_steps": 1, "start": start, **SMALL}
+        _, history = st.transfer(*pair, **options)
+        content, style, tv, total = (
+            history[name][0] for name in ("content", "style", "tv", "total")
+        )
+        assert tv > 0.1
+        assert total == pytest.approx(content + style)
+
     def test_the_network_is_as_before(self, net):
         before = copy.deepcopy(net.state_dict())
         st.transfer(
