@@ -394,5 +394,9 @@ def _require(noise: int, categories: int, continuous: int, channels: int = 1) ->
 
 
 def _weighted(parts: tuple[Tensor, Tensor], weights: tuple[float, float]) -> Tensor:
+    if len(weights) != len(parts):
+        raise ValueError(
+            f"weights must be two, of the category and of the values, got {weights}"
+        )
     # A product with 0 would be NaN for an infinite part: what is not asked is not in.
     return sum(w * part for w, part in zip(weights, parts, strict=True) if w)

@@ -441,7 +441,7 @@ class TestTraining:
             fabric.setup(each, torch.optim.Adam(each.parameters())) for each in pair()
         ]
         drawn = infogan.sample_latents(4, noise=3)
-        with pytest.raises(ValueError, match="zip"):
+        with pytest.raises(ValueError, match="weights must be two"):
             infogan.train_step(*players, DIGITS[:4], drawn, fabric, weights=weights)
 
 
