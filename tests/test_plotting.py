@@ -71,6 +71,16 @@ def test_notes_stand_in_the_corners_of_their_boxes():
         assert top <= pixels.y1 < top + 4
 
 
+def test_opacity_is_that_of_the_boxes_in_turn():
+    _, axis = plotting.new_figure(height=2)
+    boxes = torch.tensor([[0.2, 0.2, 0.8, 0.8]] * 3)
+    plotting.draw_boxes(axis, boxes, (40, 60), colors=["red"], opacity=[1.0, 0.5])
+    red = [line.get_alpha() for line in axis.lines if line.get_color() == "red"]
+    white = [line.get_alpha() for line in axis.lines if line.get_color() == "white"]
+    assert red == [1, 0.5, 1]
+    assert white == [0.8, 0.4, 0.8]
+
+
 def test_an_animation_holds_its_frames_and_a_still():
     frames = [torch.full((3, 8, 12), level / 4) for level in range(5)]
     html = plotting.show_animation(frames, **WORDS)
