@@ -79,6 +79,16 @@ class TestTinyVGG:
             backbones.TinyVGG(number)
 
 
+@pytest.mark.parametrize("kind", [backbones.TinyVGG, backbones.SmallNet])
+def test_preprocess_by_hand(kind):
+    levels = torch.tensor([0.0, 0.5, 0.75])[:, None, None].expand(3, 4, 5)
+    wanted = torch.tensor([-2.0, 0, 1])[:, None, None].expand(3, 4, 5)
+    network = kind(2)
+    batch = network.preprocess(torch.stack([levels, levels.flip(0)]))
+    assert torch.equal(batch, torch.stack([wanted, wanted.flip(0)]))
+    assert torch.equal(network.preprocess(levels), wanted[None])
+
+
 class TestTheCard:
     def test_says_what_it_must(self):
         for key in ("command", "data", "seed", "accuracy", "sha256", "classes"):
@@ -166,7 +176,10 @@ class TestTorchvisions:
     def test_random_weights_need_no_network(self, name):
         network = getattr(backbones, name)(None)
         assert not network.training
-        assert network.mean.tolist() == pytest.approx(backbones.IMAGENET_MEAN)
+        weights = torchvision.models.get_model_weights(name).IMAGENET1K_V1
+        published = weights.transforms()
+        assert network.mean.tolist() == pytest.approx(published.mean)
+        assert network.std.tolist() == pytest.approx(published.std)
         assert "mean" not in network.state_dict()
 
     def test_other_weights(self):
@@ -185,3 +198,34 @@ class TestTorchvisions:
             backbones.resnet18()
         for part in ("resnet18-", "checkpoints", "tiny_vgg()", str(error)):
             assert part in str(caught.value)
+
+
+class TestHeInitialized:
+    def made(self, seed=0):
+        layers = [nn.Conv2d(8, 64, 3), nn.BatchNorm2d(64), nn.Flatten()]
+        network = nn.Sequential(
+            *layers, nn.Linear(64, 200), nn.Linear(200, 3, bias=False)
+        )
+        nn.init.constant_(network[1].weight, 3)
+        nn.init.constant_(network[1].bias, 4)
+        dice = torch.Generator().manual_seed(seed)
+        assert backbones.he_initialized(network, dice) is network
+        return network
+
+    def test_variance_is_two_over_the_inputs(self):
+        network = self.made()
+        for layer, inputs in ((network[0], 8 * 9), (network[3], 64)):
+            weight = layer.weight.detach()
+            assert weight.square().mean().item() == pytest.approx(2 / inputs, rel=0.1)
+            assert weight.mean().abs() < 0.1 * weight.std()
+            assert not layer.bias.any()
+
+    def test_normalization_is_left_as_it_is(self):
+        norm = self.made()[1]
+        assert set(norm.weight.tolist()) == {3}
+        assert set(norm.bias.tolist()) == {4}
+
+    def test_the_dice_are_those_given(self):
+        one, again, other = self.made(), self.made(), self.made(seed=1)
+        assert torch.equal(one[4].weight, again[4].weight)
+        assert not torch.equal(one[4].weight, other[4].weight)

@@ -706,6 +706,23 @@ class TestLatticePower:
         ratios = generating.lattice_power(random(4000, 16, 16), 4)
         assert ratios.mean().item() == pytest.approx(1, abs=0.1)
 
+    @pytest.mark.parametrize(
+        ("frequency", "ratio"),
+        [
+            *(((y, x), 0.5) for y, x in ((0, 3), (1, 3), (1, 4), (3, 0))),
+            *(((y, x), 0.5) for y, x in ((3, 1), (4, 1), (3, 4), (4, 3), (3, 3))),
+            *(((y, x), 1) for y, x in ((0, 2), (1, 2), (2, 2), (2, 3), (0, 1), (1, 0))),
+        ],
+    )
+    def test_neighbors_are_one_step_away(self, frequency, ratio):
+        """Peaks of 8 x 8 are (0, 4), (4, 0) and (4, 4), with 24 neighbors."""
+        y, x = frequency
+        power = torch.ones(8, 8, dtype=torch.float64)
+        power[y, x] = power[-y, -x] = 13  # both are neighbors, or none is
+        image = torch.fft.ifft2(power.sqrt()).real
+        # (22 + 13 + 13) / 24 = 2, or 24 / 24
+        assert generating.lattice_power(image).item() == pytest.approx(ratio)
+
     def test_any_constant_changes_nothing(self):
         noise = random(16, 16)
         torch.testing.assert_close(

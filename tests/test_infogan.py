@@ -243,6 +243,11 @@ class TestCodeAccuracy:
         first = common_codes.code_accuracy(codes, labels)
         assert torch.equal(first, common_codes.code_accuracy((codes + 3) % 10, labels))
 
+    def test_codes_are_those_of_ten_digits(self):
+        meaning = torch.tensor([3, 1, 4, 0, 5, 9, 2, 6, 8, 7])
+        codes = torch.arange(10).repeat(3)
+        assert torch.equal(common_codes.match_codes(codes, meaning[codes]), meaning)
+
     def test_bytes_will_do(self):
         labels = torch.arange(10, dtype=torch.uint8).repeat(30)
         assert common_codes.code_accuracy(labels, labels).item() == 1

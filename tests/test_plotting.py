@@ -59,10 +59,33 @@ def test_boxes_are_drawn_round_the_pixels_they_hold():
     assert min(min(at(x / 10, 10)) for x in range(40, 62)) < 120  # the left edge
 
 
+def test_notes_stand_in_the_corners_of_their_boxes():
+    figure, axis = plotting.new_figure(height=2)
+    plotting.draw_image(axis, CAT)  # 40 x 60
+    boxes = torch.tensor([[0.25, 0.5, 0.75, 1], [-0.5, -0.5, 0.5, 0.5]])
+    plotting.draw_boxes(axis, boxes, (40, 60), notes=["a", "b"])
+    figure.draw_without_rendering()
+    for note, (left, top) in zip(axis.texts, [(14.5, 19.5), (-0.5, -0.5)], strict=True):
+        pixels = note.get_window_extent().transformed(axis.transData.inverted())
+        assert left <= pixels.x0 < left + 3
+        assert top <= pixels.y1 < top + 4
+
+
+def test_opacity_is_that_of_the_boxes_in_turn():
+    _, axis = plotting.new_figure(height=2)
+    boxes = torch.tensor([[0.2, 0.2, 0.8, 0.8]] * 3)
+    plotting.draw_boxes(axis, boxes, (40, 60), colors=["red"], opacity=[1.0, 0.5])
+    red = [line.get_alpha() for line in axis.lines if line.get_color() == "red"]
+    white = [line.get_alpha() for line in axis.lines if line.get_color() == "white"]
+    assert red == [1, 0.5, 1]
+    assert white == [0.8, 0.4, 0.8]
+
+
 def test_an_animation_holds_its_frames_and_a_still():
     frames = [torch.full((3, 8, 12), level / 4) for level in range(5)]
     html = plotting.show_animation(frames, **WORDS)
     assert picture_in(html).n_frames == 5
+    assert picture_in(html).info["loop"] == 0  # without an end
     assert 'width="480" height="320"' in html.data
     still = re.search(
         r'reduce\), print" srcset="([^"]+)" width="66" height="8"', html.data

@@ -1,6 +1,8 @@
 """Processes side by side: what they answer, and that they are always ended."""
 
+import io
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -12,6 +14,7 @@ import pytest
 import torch
 import torch.distributed as dist
 
+from lesson_utils.common import processes
 from lesson_utils.common.processes import Team, torchrun
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -26,8 +29,8 @@ def team():
         yield started
 
 
-def ended(processes):
-    return all(process.poll() is not None for process in processes)
+def ended(started):
+    return all(process.poll() is not None for process in started)
 
 
 def summed(rows):
@@ -48,6 +51,34 @@ def test_nothing_is_left_of_a_call(team):
     team.run(dist.get_rank)
     left = {path.name for path in team._folder.iterdir()}
     assert left == {"0.log", "1.log", "meeting"}
+
+
+def test_what_a_process_does(tmp_path, monkeypatch):
+    """In this one, as if it had been started: what it is told, what it answers."""
+    for number, function in enumerate((dist.get_world_size, lambda: (1 for _ in ()))):
+        content = cloudpickle.dumps((function, ()))
+        (tmp_path / f"call-{number}").write_bytes(content)
+    monkeypatch.setattr(sys, "stdin", io.StringIO("call-0\ncall-1\n"))
+    monkeypatch.setenv("GLOO_SOCKET_IFNAME", "none")
+    try:
+        processes._work(tmp_path, 0, 1, PATIENCE)
+        assert os.environ["GLOO_SOCKET_IFNAME"].startswith("lo")
+    finally:
+        if dist.is_initialized():
+            dist.destroy_process_group()
+    answers = [
+        pickle.loads((tmp_path / f"answer-{number}-0").read_bytes())  # noqa: S301 - ours
+        for number in (0, 1)
+    ]
+    assert answers[0] == (True, 1)
+    good, words = answers[1]
+    assert not good
+    assert "cannot pickle" in words
+
+
+def test_nothing_leaves_the_machine(team):
+    loopback = team.run(os.getenv, "GLOO_SOCKET_IFNAME")
+    assert {name[:2] for name in loopback} == {"lo"}
 
 
 def fails_in_one():
@@ -164,6 +195,23 @@ def test_torchrun_ends_what_it_started(tmp_path):
         while path.exists() and path.read_text() and is_running(int(path.read_text())):
             assert time.monotonic() < end
             time.sleep(0.1)
+
+
+TELLER = """
+import os, sys
+attempt = os.environ["TORCHELASTIC_RESTART_COUNT"]
+print(f"attempt {attempt}: {sys.argv[1]}", flush=True)
+if attempt == "0":
+    raise ArithmeticError("one and one is three")
+"""
+
+
+def test_torchrun_returns_what_was_printed(tmp_path):
+    script = tmp_path / "teller.py"
+    script.write_text(TELLER)
+    text = torchrun(script, "hello", processes=1, max_restarts=1)
+    for words in ("attempt 0: hello", "one and one is three", "attempt 1: hello"):
+        assert words in text
 
 
 def test_torchrun_says_what_went_wrong(tmp_path):

@@ -1,5 +1,6 @@
 """Segmentation metrics: by hand, against torchmetrics and scikit-learn, and errors."""
 
+import copy
 import itertools
 
 import numpy as np
@@ -8,13 +9,20 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics
+from torch import nn
 from torchmetrics.functional import classification, segmentation
 
 from lesson_utils import segmentation_metrics as sm
 from lesson_utils.checks import segmentation_metrics as segmentation_checks
 from lesson_utils.common.backbones import WEIGHTS, verified_card
 from lesson_utils.common.colors import CLASS_COLORS, paint_classes
-from lesson_utils.common.segmenting import UNet, scene_segmenter, segment, train
+from lesson_utils.common.segmenting import (
+    UNet,
+    scene_segmenter,
+    segment,
+    standardize,
+    train,
+)
 from lesson_utils.common.studies import read_study
 from lesson_utils.data.scenes import Scenes, stack_classes
 from tests.answers import ExerciseTests
@@ -353,6 +361,24 @@ class TestUNet:
         train(
             again, images, classes, steps=2, batch_size=8, weight=weight, progress=False
         )
+
+    def test_how_long_and_how_fast_it_learns_unasked(self):
+        dice = torch.Generator().manual_seed(0)
+        images = torch.rand(2, 3, 2, 2, generator=dice)
+        classes = torch.randint(2, (2, 2, 2), generator=dice)
+        network = nn.Conv2d(3, 2, 1)
+        assert len(train(network, images, classes, progress=False)["loss"]) == 300
+        twin, options = copy.deepcopy(network), {"steps": 2, "progress": False}
+        train(network, images, classes, **options)
+        train(twin, images, classes, learning_rate=4e-3, **options)
+        assert torch.equal(network.weight, twin.weight)
+
+    def test_bytes_are_standardized_as_shares(self):
+        levels = torch.tensor([0, 51, 255], dtype=torch.uint8)
+        images = levels[:, None, None, None].expand(3, 3, 2, 2)
+        wanted = torch.tensor([-2, -1.2, 2])[:, None, None, None].expand(3, 3, 2, 2)
+        torch.testing.assert_close(standardize(images), wanted)
+        torch.testing.assert_close(standardize(images / 255), wanted)
 
     def test_errors_of_training(self):
         network, images = UNet(2, widths=(4, 8)), torch.rand(2, 3, 8, 8)

@@ -15,6 +15,7 @@ from torch import nn
 
 from lesson_utils.common import checkpoints
 from lesson_utils.common.checkpoints import load_checkpoint, save_checkpoint
+from lesson_utils.common.compute import make_fabric
 from lesson_utils.common.schedules import fall
 from lesson_utils.common.training import (
     CHANGE,
@@ -47,7 +48,7 @@ class TestCheckpoints:
             "rng": torch.get_rng_state(),
             "settings": {"epochs": 3, "rate": 1e-3, "name": "run"},
         }
-        path = save_checkpoint(tmp_path / "new" / "run.pt", state)
+        path = save_checkpoint(tmp_path / "all" / "new" / "run.pt", state)
         loaded = load_checkpoint(path)
         assert loaded["settings"] == state["settings"]
         assert torch.equal(loaded["network"]["weight"], network.weight)
@@ -241,6 +242,18 @@ class TestRun:
         with pytest.raises(ValueError, match="the same names at each step, loss, got"):
             loop()
 
+    def test_names_that_come_late(self):
+        run = start(linear())
+
+        def loop():
+            for step in run:
+                if step:
+                    run.note(loss=torch.tensor(1.0))
+
+        with pytest.raises(ValueError, match="at each step, none, got loss"):
+            loop()
+        assert run.history == {}
+
     @pytest.mark.parametrize("name", ["steps", "batch_size", "save_every"])
     @pytest.mark.parametrize("value", [0, 1.5, True, math.inf])
     def test_bad_numbers(self, name, value):
@@ -278,6 +291,50 @@ class TestRun:
         assert play(resumed) == expected
         for one, other in zip(whole, resumed, strict=True):
             assert torch.equal(one[0].weight, other[0].weight)
+
+
+class TestOneOfTwoProcesses:
+    """What the first one does; the other is one whose numbers are all 0."""
+
+    @pytest.fixture
+    def fabric(self, monkeypatch):
+        monkeypatch.setenv("LESSON_UTILS_DEVICE", "cpu")
+        fabric = make_fabric()
+        fabric.launch()
+        monkeypatch.setattr(type(fabric), "world_size", 2)
+        monkeypatch.setattr(
+            fabric, "all_reduce", lambda values, *, reduce_op: values / 2
+        )
+        return fabric
+
+    def test_history_and_statistics_are_means_over_both(self, fabric):
+        model = linear()
+        run = start(model, fabric=fabric)
+        own = []
+        for _ in run:
+            x, y = run.batch(INPUTS, TARGETS)
+            assert len(x) == 2  # of a batch of 4
+            loss = F.mse_loss(run.network(x), y)
+            run.learn(loss=loss)
+            own.append(loss.item())
+            statistics = model[1].running_var.clone()
+        assert run.history["loss"] == [loss / 2 for loss in own]
+        assert torch.equal(model[1].running_var, statistics / 2)
+
+    def test_a_loss_that_is_no_number_ends_both_at_once(self, fabric):
+        """If one stopped on its own, the other would wait for it."""
+        run = start(linear(), fabric=fabric, save_every=2)
+        learned = []
+
+        def loop():
+            for step in run:
+                x, y = run.batch(INPUTS * math.nan, TARGETS)
+                run.learn(loss=F.mse_loss(run.network(x), y))
+                learned.append(step)
+
+        with pytest.raises(FloatingPointError, match="loss is nan at step 1"):
+            loop()
+        assert learned == [0, 1]
 
 
 _TWO_PROCESSES = """

@@ -312,11 +312,13 @@ class Run:
         return self.fabric.device.type != "cpu" or self.fabric.world_size > 1
 
     def _end_step(self) -> None:
-        self._names = self._names or list(self._noted)
+        if not (self._rows or self._unread):
+            self._names = list(self._noted)
         if set(self._noted) != set(self._names):
             raise ValueError(
                 f"learn and note must have the same names at each step, "
-                f"{', '.join(self._names)}, got {', '.join(self._noted)}"
+                f"{', '.join(self._names) or 'none'}, got "
+                f"{', '.join(self._noted) or 'none'}"
             )
         row = [self._noted[name].float() for name in self._names]
         self._unread.append(torch.stack(row) if row else torch.zeros(0))
