@@ -1,5 +1,8 @@
 """What every test may rely on, whoever runs it."""
 
+import gc
+from collections.abc import Iterator
+
 import pytest
 
 from tests import offline
@@ -19,3 +22,10 @@ def no_proxies():
             patch.delenv(name, raising=False)
             patch.delenv(name.lower(), raising=False)
         yield
+
+
+@pytest.fixture(autouse=True, scope="module")
+def nothing_left_over() -> Iterator[None]:
+    """Python counts objects, not bytes: tensors in cycles would pile up by gigabytes."""
+    yield
+    gc.collect()
