@@ -26,6 +26,6 @@ def no_proxies():
 
 @pytest.fixture(autouse=True, scope="module")
 def nothing_left_over() -> Iterator[None]:
-    """Python counts objects, not bytes: tensors in cycles would pile up by gigabytes."""
+    """Python counts objects, not bytes: tensors in cycles would fill the memory."""
     yield
     gc.collect()

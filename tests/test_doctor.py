@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+import torch
 
 from lesson_utils import __main__ as doctor
 
@@ -114,6 +115,12 @@ def test_what_is_missing(tmp_path, monkeypatch):
 def test_an_old_python(monkeypatch):
     monkeypatch.setattr(sys, "version_info", (3, 9, 0))
     assert finding(doctor.examine(), "Python").serious
+
+
+def test_a_processor_with_its_threads(monkeypatch):
+    monkeypatch.setenv("LESSON_UTILS_DEVICE", "cpu")
+    due = f"cpu {torch.get_num_threads()} threads"
+    assert finding(doctor.examine(), "device").value == due
 
 
 def test_a_device_that_is_not_there(monkeypatch):

@@ -671,6 +671,29 @@ WRONG = {
 }
 
 
+class TestGaitSpectrum:
+    @pytest.mark.parametrize("length", [12, 31, 32])
+    def test_is_the_size_of_numpys_transform(self, length):
+        flow = torch.randn(3, 12, 2, 16, 10, dtype=torch.float64)
+        # Y alone counts, and of 16 rows and 10 columns those from a quarter on.
+        curve = flow[:, :, 1, 4:12, 2:8].numpy().mean((2, 3))
+        curve = curve - curve.mean(1, keepdims=True)
+        due = np.abs(np.fft.rfft(curve, length))
+        found = motion.gait_spectrum(flow, length=length)
+        np.testing.assert_allclose(found.numpy(), due, atol=1e-12)
+        assert torch.equal(
+            motion.gait_spectrum(flow), motion.gait_spectrum(flow, length=32)
+        )
+
+    def test_errors(self):
+        flow = torch.randn(1, 4, 2, 6, 6)
+        for wrong in (flow[0], flow[:, :1], flow[..., :1], flow[:, :, :1]):
+            with pytest.raises(ValueError, match="flow must"):
+                motion.gait_spectrum(wrong)
+        with pytest.raises(ValueError, match="length must be"):
+            motion.gait_spectrum(flow, length=3)
+
+
 class TestExercises(ExerciseTests):
     checks, right, wrong = frame_checks, RIGHT, WRONG
     plain, library = PLAIN, LIBRARY

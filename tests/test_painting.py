@@ -494,3 +494,5 @@ class TestPaint:
             painting.paint(generator, maps + 1, tokens)
         with pytest.raises(ValueError, match=r"tokens must be \(10, T\)"):
             painting.paint(generator, maps, tokens[:3])
+        with pytest.raises(ValueError, match=r"tokens must be \(10, T\)"):
+            painting.paint(generator, maps, tokens[:8], batch_size=4)

@@ -379,6 +379,7 @@ def paint(
     require_whole("batch_size", batch_size)
     if not len(maps):
         raise ValueError("maps must hold at least one map, got none")
+    require_shape("tokens", tokens, "B T", B=len(maps))
     device = next(generator.parameters()).device
     dice = torch.Generator().manual_seed(seed)
     noise = torch.randn(len(maps), *generator.noise_shape, generator=dice)
