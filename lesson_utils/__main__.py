@@ -17,6 +17,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 OLDEST_PYTHON = (3, 11)
+# From the first on Python does not stop a function with defaults that calls itself for
+# ever; from the second on it does again (CPython's issue 132744).
+UNSTOPPED = ((3, 13), (3, 13, 8))
 PINNED = ("torch", "torchvision", "d2l")
 OLDEST = {"torch": "2.11", "torchvision": "0.26"}
 
@@ -70,6 +73,10 @@ def _python(root: Path) -> Iterator[Finding]:
         wanted = ".".join(map(str, OLDEST_PYTHON))
         advice = f"install Python {wanted} or newer, then run `make book`"
         yield Finding("Python", version, advice, serious=True)
+    elif UNSTOPPED[0] <= sys.version_info < UNSTOPPED[1]:
+        fixed = ".".join(map(str, UNSTOPPED[1]))
+        advice = "an answer that calls itself for ever fills the memory: "
+        yield Finding("Python", version, f"{advice}better install {fixed} or newer")
     else:
         yield Finding("Python", version)
 

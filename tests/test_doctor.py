@@ -20,8 +20,9 @@ def test_this_machine_is_well(capsys):
         doctor.main()
     report = capsys.readouterr().out
     assert end.value.code == 0, report
+    python = "! " if "better install" in report else "ok"
+    assert f"{python}  Python " in report
     for what in (
-        "Python",
         "torch",
         "torchvision",
         "d2l",
@@ -115,6 +116,17 @@ def test_what_is_missing(tmp_path, monkeypatch):
 def test_an_old_python(monkeypatch):
     monkeypatch.setattr(sys, "version_info", (3, 9, 0))
     assert finding(doctor.examine(), "Python").serious
+
+
+@pytest.mark.parametrize(
+    ("version", "warned"),
+    [((3, 12, 9), False), ((3, 13, 0), True), ((3, 13, 7), True), ((3, 13, 8), False)],
+)
+def test_a_python_that_does_not_stop_endless_calls(monkeypatch, version, warned):
+    monkeypatch.setattr(sys, "version_info", version)
+    python = finding(doctor.examine(), "Python")
+    assert ("better install 3.13.8" in python.advice) == warned
+    assert not python.serious
 
 
 def test_a_processor_with_its_threads(monkeypatch):
