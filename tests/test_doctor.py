@@ -166,7 +166,16 @@ def test_exit_status(monkeypatch, capsys):
     with pytest.raises(SystemExit) as stop:
         doctor.main()
     assert stop.value.code == 1
-    assert "-> install it" in capsys.readouterr().out
+    report = capsys.readouterr().out
+    assert report.startswith("!!  torch ")
+    assert "-> install it" in report
+
+
+def test_modules_that_notebooks_find_here(monkeypatch):
+    there = doctor.ROOT / "lesson_utils/__init__.py"
+    monkeypatch.setattr(doctor, "_imported_elsewhere", lambda: (str(there), 0, ""))
+    modules = finding(doctor.examine(), "lesson_utils")
+    assert (modules.value, modules.advice) == (str(there.parent), "")
 
 
 def test_damaged_weights(monkeypatch, tmp_path):
