@@ -21,12 +21,14 @@ import copy
 import hashlib
 import importlib.machinery
 import importlib.util
+import io
 import json
 import os
 import random
 import signal
 import sys
 import time
+import tokenize
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -356,7 +358,7 @@ def tests_of(root: Path, stem: str) -> list[Path]:
 
 
 def digest_of(source: str) -> str:
-    """Of what a module does: comments, layout and docstrings do not count.
+    """Of what a module does, the same in each Python: comments and docstrings are out.
 
     Args:
         source: its text.
@@ -364,12 +366,19 @@ def digest_of(source: str) -> str:
     Returns:
         Sixteen hexadecimal digits.
     """
-    tree = ast.parse(source)
-    for node in ast.walk(tree):
+    lines = source.splitlines()
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type == tokenize.COMMENT:
+            row, column = token.start
+            lines[row - 1] = lines[row - 1][:column]
+    for node in ast.walk(ast.parse(source)):
         holds = isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
         if holds and ast.get_docstring(node, clean=False) is not None:
-            del node.body[0]
-    return hashlib.sha256(ast.unparse(tree).encode()).hexdigest()[:16]
+            text = node.body[0]
+            for row in range(text.lineno - 1, text.end_lineno):
+                lines[row] = ""
+    code = "\n".join(filter(None, map(str.rstrip, lines)))
+    return hashlib.sha256(code.encode()).hexdigest()[:16]
 
 
 def digest_of_tests(root: Path, stem: str) -> str:
